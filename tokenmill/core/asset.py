@@ -1,0 +1,62 @@
+"""A model, word list or tokenizer that a step depends on: named by what it holds, not by where it lies."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from tokenmill.core.errors import RecipeError
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file by content. `sha256` (hex) is part of a step's version; `uri` is not.
+
+    `uri` is a path, or `package:NAME/PATH` for a file that an installed package carries.
+    """
+
+    uri: str
+    sha256: str
+
+    def path(self) -> Path:
+        """The file on this machine, checked against `sha256` once per process.
+
+        The one place in `core` that reads a file: an asset must never be used unchecked.
+        Raises RecipeError if it is absent or holds something else.
+        """
+        return _checked(self.uri, self.sha256)
+
+    @classmethod
+    def of(cls, path: str | Path) -> "Asset":
+        """The asset that `path` holds now. Raises RecipeError if there is no such file."""
+        file = _located(str(path))
+        return cls(str(path), _sha256(file))
+
+
+def _located(uri: str) -> Path:
+    if not uri.startswith("package:"):
+        path = Path(uri)
+    else:
+        package, _, inner = uri.removeprefix("package:").partition("/")
+        spec = find_spec(package)
+        if spec is None or spec.origin is None:
+            raise RecipeError(f"{uri}: the package {package} is not installed; pip install {package.replace('_', '-')}")
+        path = Path(spec.origin).parent / inner
+    if not path.is_file():
+        raise RecipeError(f"{uri}: no such file; give the path of an existing one")
+    return path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=None)
+def _checked(uri: str, sha256: str) -> Path:
+    path = _located(uri)
+    found = _sha256(path)
+    if found != sha256:
+        raise RecipeError(f"{uri}: sha256 is {found}, the recipe wants {sha256}; restore the file or change the recipe")
+    return path
