@@ -1,7 +1,7 @@
 """Where documents must meet. Three kinds, and no fourth; an engine moves only what they emit.
 
-Barriers that follow each other with no stage between share one pass over the text: what each of them
-needs is emitted together, and they decide one after the other.
+Verdicts that follow each other with no stage between share one pass over the text: what each of them needs
+is emitted together, and they decide one after the other, each without the documents that an earlier one removed.
 """
 
 from abc import abstractmethod

@@ -78,7 +78,7 @@ class Recipe:
         for step, following in pairwise((*self.steps, None)):
             if isinstance(step, Barrier):
                 barriers.append(step)
-                if not isinstance(following, Barrier):
+                if not _shares_pass(step, following):
                     segments.append(Segment(tuple(stages), tuple(barriers)))
                     stages, barriers = [], []
             elif step is not None:
@@ -94,3 +94,14 @@ class Recipe:
     def version(self) -> str:
         """12 hex digits over the versions of all steps, in order."""
         return hashlib.sha256("\n".join(s.version for s in self.all_steps()).encode()).hexdigest()[:12]
+
+
+def _shares_pass(step: Barrier, following: Stage | Barrier | None) -> bool:
+    """Whether `following` may work on the same documents as `step`: not if they are fewer or elsewhere by then."""
+    match step:
+        case Verdict():
+            return isinstance(following, Verdict)
+        case Summary():
+            return isinstance(following, Barrier)
+        case _:
+            return False

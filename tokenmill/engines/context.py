@@ -1,0 +1,87 @@
+"""What every task of a run knows: the plan, and where the run's files lie."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+
+from tokenmill.core.barrier import Regroup, Summary, Verdict
+from tokenmill.core.document import DOCUMENT, INTERNAL, TOKENS
+from tokenmill.core.recipe import Segment
+from tokenmill.engines.plan import Plan
+from tokenmill.manifests.attempt import WORK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Sent to each worker once. Paths are methods here, so that no two places spell one differently."""
+
+    plan: Plan
+    out: Path
+
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        return self.plan.recipe.segments()
+
+    @cached_property
+    def closing(self) -> int:
+        """The segment behind which no document can leave: it writes the ledger."""
+        regroups = [n for n, s in enumerate(self.segments) if any(isinstance(b, Regroup) for b in s.barriers)]
+        return regroups[0] if regroups else len(self.segments) - 1
+
+    @cached_property
+    def measures(self) -> pa.Schema:
+        """id, row, and every measure the recipe records."""
+        return pa.schema([DOCUMENT.field("id"), pa.field("row", pa.int64(), nullable=False), *self.plan.recipe.measures()])
+
+    @cached_property
+    def documents(self) -> pa.Schema:
+        """The columns of documents/ and dropped/: DOCUMENT, and what stages added that is neither measure nor internal."""
+        columns = self.plan.recipe.check()
+        hidden = {*INTERNAL, *self.plan.recipe.measures().names, *DOCUMENT.names}
+        return pa.schema([*DOCUMENT, *(f for f in columns if f.name not in hidden)])
+
+    @cached_property
+    def shard_names(self) -> pa.StringArray:
+        return pa.array([s.name for s in self.plan.shards], pa.string())
+
+    def verdicts_before(self, segment: int) -> list[Verdict]:
+        return [b for b in self.segments[segment - 1].barriers if isinstance(b, Verdict)] if segment else []
+
+    def regroup_of(self, segment: int) -> Regroup | None:
+        """The Regroup that ends `segment`, if any."""
+        if segment < 0:
+            return None
+        return next((b for b in self.segments[segment].barriers if isinstance(b, Regroup)), None)
+
+    # Paths. Receipts and work files have one layout on every engine.
+
+    def receipt(self, phase: str, name: str) -> Path:
+        return self.out / WORK / "receipts" / phase / f"{name}.json"
+
+    def survivors(self, segment: int, shard: str) -> str:
+        return f"{WORK}/segment-{segment}/{shard}.arrow"
+
+    def left(self, segment: int, shard: str, what: str) -> str:
+        return f"{WORK}/segment-{segment}/{shard}.{what}.arrow"
+
+    def emitted(self, barrier: str, shard: str) -> str:
+        return f"{WORK}/emitted/{barrier}/{shard}.arrow"
+
+    def verdicts(self, barrier: str, partition: str) -> str:
+        return f"{WORK}/verdicts/{barrier}/{partition}.arrow"
+
+    def pieces(self, barrier: str, shard: str) -> str:
+        return f"{WORK}/pieces/{barrier}/{shard}.arrow"
+
+    def summary(self, barrier: Summary | str) -> str:
+        return f"assets/{barrier if isinstance(barrier, str) else barrier.name}.parquet"
+
+    def dropped(self, segment: int, shard: str) -> str:
+        behind = "" if segment == 0 else f".after-{self.segments[segment - 1].barriers[-1].name}"
+        return f"dropped/{shard}{behind}.parquet"
+
+
+def has_tokens(schema: pa.Schema) -> bool:
+    return TOKENS.name in schema.names

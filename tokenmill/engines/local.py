@@ -1,0 +1,237 @@
+"""The local engine: worker processes on this machine. It decides when work runs; tasks decide what comes out."""
+
+import hashlib
+import os
+import platform
+import shutil
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from tokenmill.core.barrier import Summary, Verdict
+from tokenmill.core.errors import DataError, RecipeError
+from tokenmill.core.step import canonical_json
+from tokenmill.engines import directory
+from tokenmill.engines.context import Context
+from tokenmill.engines.plan import Plan
+from tokenmill.engines.pool import Pool
+from tokenmill.engines.regroup import GatherTask, ScatterTask
+from tokenmill.engines.segment import ShardTask
+from tokenmill.engines.task import Task
+from tokenmill.engines.verdict import SummaryTask, VerdictTask, partition_name, partitions, read_summary
+from tokenmill.manifests import checked_json
+from tokenmill.manifests.attempt import WORK
+from tokenmill.manifests.manifest import Manifest, Shard
+from tokenmill.manifests.totals import Totals
+
+Receipt = dict[str, Any]
+
+
+class Progress(Protocol):
+    """Told what happens; shows it or not. Never decides anything."""
+
+    def phase(self, name: str, tasks: int, already: int, total_bytes: int) -> None: ...
+
+    def news(self, counts: dict[str, int]) -> None: ...
+
+    def task_done(self) -> None: ...
+
+
+def run(plan: Plan, out: Path, *, workers: int, progress: Progress) -> Manifest:
+    """Run `plan` into `out`, going on from whatever receipts are there; return the manifest.
+
+    The same call after a crash, or with other workers, ends with the same bytes. Memory: a worker holds one
+    batch through all stages, one row group of each open file and the ledger of its shard; a `whole` verdict
+    is decided in one worker. Raises DataError, EngineError, or RecipeError before anything is written.
+    """
+    request = plan.request()
+    if directory.is_finished(out):
+        return _finished(plan, out, request)
+    began = time.monotonic()
+    started = datetime.now(UTC)
+    with directory.claimed(out, request):
+        context = Context(plan=plan, out=out)
+        with Pool(context, workers) as pool:
+            driver = _Driver(context, pool, progress)
+            receipts = driver.run()
+            peak = pool.peak_bytes
+        manifest = _manifest(context, receipts)
+        directory.sweep(out, {s.path for s in manifest.shards})
+        provenance = {
+            "started": started.isoformat(),
+            "seconds": round(time.monotonic() - began, 3),
+            "engine": "local",
+            "workers": workers,
+            "peak_bytes_per_worker": peak,
+            "host": platform.node(),
+            "python": platform.python_version(),
+            "user": os.environ.get("USER", ""),
+            "phases_s": driver.seconds,
+            "inputs": {
+                s.name: {"uri": os.path.abspath(s.split.file.uri), "start": s.split.start, "stop": s.split.stop, "modified_ns": s.split.file.modified_ns}
+                for s in plan.shards
+            },
+            "request": request,
+        }
+        checked_json.save(out / directory.PROVENANCE, provenance)
+        manifest.save(out)
+    shutil.rmtree(out / WORK, ignore_errors=True)
+    return manifest
+
+
+def _finished(plan: Plan, out: Path, request: dict[str, Any]) -> Manifest:
+    """The manifest that is there, if it answers this very request and its inputs have not changed since."""
+    manifest = Manifest.load(out)
+    provenance = checked_json.load(out / directory.PROVENANCE)
+    directory.check_same(out, provenance["request"], request)
+    for shard in plan.shards:
+        if provenance["inputs"].get(shard.name, {}).get("modified_ns") != shard.split.file.modified_ns:
+            raise RecipeError(f"{out}: {shard.split.file.uri} has changed since this run was finished; choose another --out")
+    shutil.rmtree(out / WORK, ignore_errors=True)
+    return manifest
+
+
+class _Driver:
+    """Takes a run through its phases. Each phase's receipts feed the fingerprint of the next."""
+
+    def __init__(self, context: Context, pool: Pool, progress: Progress) -> None:
+        self._context = context
+        self._pool = pool
+        self._progress = progress
+        self._receipts: dict[str, list[Receipt]] = {}
+        self._state = ""
+        self.seconds: dict[str, float] = {}
+
+    def run(self) -> dict[str, list[Receipt]]:
+        context = self._context
+        for number, segment in enumerate(context.segments):
+            gathers = context.regroup_of(number - 1)
+            if gathers is not None:
+                names = gathers.groups(read_summary(context, gathers.wants))
+                tasks: Sequence[Task] = [GatherTask(segment=number, group=g, name=n, inputs=self._state) for g, n in enumerate(names)]
+                self._phase(f"segment {number}", tasks)
+            else:
+                self._shards(number)
+            for place, barrier in enumerate(segment.barriers):
+                if isinstance(barrier, Verdict):
+                    of = partitions(context, barrier)
+                    tasks = [VerdictTask(segment=number, barrier=place, partition=p, of=of, inputs=self._state) for p in range(of)]
+                    self._clear_other_verdicts(barrier, of)
+                    self._phase(barrier.name, tasks)
+                elif isinstance(barrier, Summary):
+                    self._phase(barrier.name, [SummaryTask(segment=number, barrier=place, inputs=self._state)])
+                else:
+                    tasks = [ScatterTask(segment=number, shard=s.index, inputs=self._state) for s in context.plan.shards]
+                    self._phase(barrier.name, tasks)
+        return self._receipts
+
+    def _shards(self, number: int) -> None:
+        context = self._context
+        shards = context.plan.shards
+        tasks = [ShardTask(segment=number, shard=s.index, inputs=self._fingerprint(s.fingerprint() if number == 0 else "")) for s in shards]
+        receipts = self._phase(f"segment {number}", tasks)
+        if number:
+            return
+        # A searched range may have begun at something that only looks like a record. Its neighbour knows better.
+        for left, right in zip(shards, shards[1:], strict=False):
+            if not right.split.searched or left.split.file != right.split.file:
+                continue
+            ended = receipts[left.index]["ended"]
+            if ended is not None and ended != receipts[right.index]["began"]:
+                moved = replace(tasks[right.index], start=ended, inputs=self._fingerprint(f"{right.fingerprint()}@{ended}"))
+                receipts[right.index] = self._phase("segment 0, moved ranges", [moved])[0]
+        self._receipts = {"segment 0": receipts}
+        self._state = _digest([receipts])
+
+    def _fingerprint(self, of: str) -> str:
+        return _digest([self._state, of])
+
+    def _phase(self, name: str, tasks: Sequence[Task]) -> list[Receipt]:
+        """Run what no receipt vouches for; all receipts, in the order of the tasks."""
+        context = self._context
+        began = time.monotonic()
+        receipts: list[Receipt | None] = [_receipt(context, task) for task in tasks]
+        missing = [n for n, r in enumerate(receipts) if r is None]
+        size = context.plan.bytes if name.startswith("segment 0") else 0
+        self._progress.phase(name, len(tasks), len(tasks) - len(missing), size)
+
+        def done(number: int, receipt: Receipt) -> None:
+            receipts[missing[number]] = receipt
+            self._progress.task_done()
+
+        self._pool.run([tasks[n] for n in missing], done, self._progress.news)
+        complete = [r for r in receipts if r is not None]
+        self._receipts[name] = complete
+        self._state = _digest([self._state, complete])
+        self.seconds[name] = round(time.monotonic() - began, 3)
+        return complete
+
+    def _clear_other_verdicts(self, barrier: Verdict, of: int) -> None:
+        """Remove verdict files of another partitioning, left by a run whose input has changed since."""
+        wanted = {f"{partition_name(p, of)}.arrow" for p in range(of)}
+        folder = (self._context.out / self._context.verdicts(barrier.name, "x")).parent
+        for path in folder.glob("*.arrow"):
+            if path.name not in wanted:
+                path.unlink()
+
+
+def _receipt(context: Context, task: Task) -> Receipt | None:
+    """The receipt of `task`, if there is one for the same inputs and the files that it names are there."""
+    path = task.receipt(context)
+    if not path.exists():
+        return None
+    try:
+        body = checked_json.load(path)
+    except DataError:
+        return None
+    files = [f["path"] for f in body["files"]] + list(body["work"])
+    intact = body["inputs"] == task.inputs and all((context.out / f).exists() for f in files)
+    return body if intact else None
+
+
+def _manifest(context: Context, receipts: dict[str, list[Receipt]]) -> Manifest:
+    """Add the receipts up, and refuse sums that do not balance."""
+    plan = context.plan
+    totals = Totals()
+    shards: dict[str, Shard] = {}
+    facts: dict[str, Any] = dict(plan.facts)
+    for phase, bodies in receipts.items():
+        counts: Counter[str] = Counter()
+        for body in bodies:
+            shards |= {f["path"]: Shard(**f) for f in body["files"]}
+            if "totals" in body:
+                totals.add(Totals.from_json(body["totals"]))
+            totals.records.update(body.get("records", {}))
+            counts.update(body.get("counts", {}))
+        if counts:
+            facts[phase] = dict(sorted(counts.items()))
+    totals.check_balance()
+    read = sum(body["documents"] for body in receipts["segment 0"])
+    if totals.documents_in != read:
+        raise DataError(f"{read:,} documents were read, the ledger has {totals.documents_in:,}; remove {context.out} and run again")
+    return Manifest(
+        name=plan.recipe.name,
+        recipe=f"{plan.recipe.name}@{plan.recipe.version}",
+        parents=plan.parents,
+        shards=tuple(shards[path] for path in sorted(shards)),
+        totals=totals.as_json(),
+        assets={
+            f"{step.name}.{number}": {"uri": Path(asset.uri).name, "sha256": asset.sha256}  # where it lies is not content
+            for step in plan.recipe.all_steps()
+            for number, asset in enumerate(step.assets())
+        },
+        sources=tuple({"name": s.name, "licence": s.licence, "date": s.date, "priority": s.priority} for s in plan.sources),
+        steps=tuple({"name": s.name, "version": s.version, "parameters": s.parameters()} for s in plan.recipe.all_steps()),
+        overrides=plan.overrides,
+        facts=facts,
+    )
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+

@@ -1,0 +1,95 @@
+"""`tokenmill run`: a recipe over sources, into a directory."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tokenmill.core.errors import RecipeError
+from tokenmill.core.recipe import Recipe
+from tokenmill.engines import local
+from tokenmill.engines.plan import Plan, make_plan, open_local
+from tokenmill.jobs.console import show
+from tokenmill.jobs.overrides import with_overrides
+from tokenmill.jobs.progress import ConsoleProgress
+from tokenmill.jobs.recipes import find_recipe
+from tokenmill.jobs.sources import find_sources
+from tokenmill.manifests.manifest import Manifest
+
+ENGINES = ("local",)
+
+
+def command(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name, or file.py:NAME.")],
+    source: Annotated[list[str], typer.Option(help="PATH or NAME=PATH: file, folder, quoted glob or run; repeatable.")],
+    out: Annotated[Path, typer.Option(help="The run's directory: new, or this very run unfinished.")],
+    engine: Annotated[str, typer.Option(help="Where the work runs.")] = "local",
+    workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="step.field=value; repeatable.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and do nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Run a recipe: every document that goes in has one fate when it is done."""
+    if engine not in ENGINES:
+        raise RecipeError(f"--engine {engine}: this version has {', '.join(ENGINES)}")
+    chosen = with_overrides(find_recipe(recipe), set_ or [])
+    run_recipe(chosen, source, out, workers, {}, as_json, overrides=list(set_ or []), plan_only=plan)
+
+
+def run_recipe(
+    recipe: Recipe,
+    sources: list[str],
+    out: Path,
+    workers: int | None,
+    facts: dict[str, Any],
+    as_json: bool,
+    *,
+    overrides: list[str] | None = None,
+    plan_only: bool = False,
+) -> Manifest | None:
+    """Plan, run and print; the manifest, or None if only the plan was wanted."""
+    if workers is not None and workers < 1:
+        raise RecipeError(f"--workers {workers}: want 1 or more")
+    inputs = find_sources(sources)
+    plan = make_plan(recipe, inputs.sources, open_local, parents=inputs.parents, overrides=overrides or [], facts=facts)
+    if plan_only:
+        show(_plan_facts(plan), as_json, _plan_text(plan))
+        return None
+    with ConsoleProgress(quiet=as_json) as progress:
+        manifest = local.run(plan, out, workers=workers or len(os.sched_getaffinity(0)), progress=progress)
+    show({"identity": manifest.identity, "recipe": manifest.recipe, "totals": manifest.totals, "out": str(out)}, as_json, funnel(manifest, out))
+    return manifest
+
+
+def funnel(manifest: Manifest, out: Path) -> str:
+    """From records to what was kept, a line each."""
+    totals = manifest.totals
+    lines = [f"{manifest.recipe}: {totals['documents_in']:,} documents in"]
+    lines += [f"  {n:>12,}  passed over: {kind}" for kind, n in totals["records"].items()]
+    lines += [f"  {n:>12,}  error: {reason}" for reason, n in totals["errors"].items()]
+    order = {step["name"]: place for place, step in enumerate(manifest.steps)}
+    for rule, n in sorted(totals["dropped"].items(), key=lambda item: (order.get(item[0].partition(".")[0], 0), item[0])):
+        lines.append(f"  {n:>12,}  dropped: {rule}")
+    lines += [f"  {n:>12,}  duplicate: {stage}" for stage, n in totals["duplicates"].items()]
+    lines.append(f"  {totals['kept']:>12,}  kept, {totals['chars_out']:,} of {totals['chars_in']:,} characters")
+    if totals["tokens"]:
+        lines.append(f"  {totals['tokens']:>12,}  tokens")
+    lines += [f"identity {manifest.identity}", f"next: tokenmill verify {out}; tokenmill why {out} ID"]
+    return "\n".join(lines)
+
+
+def _plan_facts(plan: Plan) -> dict[str, Any]:
+    steps = [{"name": s.name, "version": s.version, "parameters": s.parameters()} for s in plan.recipe.all_steps()]
+    shards = [{"name": s.name, "file": s.split.file.name, "start": s.split.start, "stop": s.split.stop} for s in plan.shards]
+    return {"recipe": f"{plan.recipe.name}@{plan.recipe.version}", "steps": steps, "shards": shards, "bytes": plan.bytes}
+
+
+def _plan_text(plan: Plan) -> str:
+    lines = [f"{plan.recipe.name}@{plan.recipe.version}: {len(plan.shards)} shards, {plan.bytes / 1e6:,.1f} MB to read"]
+    for number, segment in enumerate(plan.recipe.segments()):
+        lines += [f"  segment {number}: {', '.join(s.name for s in segment.stages) or 'write'}"]
+        lines += [f"    barrier: {b.name}" for b in segment.barriers]
+    if plan.recipe.format is not None:
+        lines.append(f"  ends in {plan.recipe.format.name}")
+    return "\n".join(lines)

@@ -1,0 +1,46 @@
+"""`tokenmill verify`: is a run still what its manifest says?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tokenmill.core.errors import DataError, RecipeError
+from tokenmill.jobs.console import show
+from tokenmill.manifests.verify import Verification, verify
+
+SHOWN = 20  # problems printed; --json has them all
+
+
+def command(
+    directory: Annotated[Path, typer.Argument(help="A finished run.")],
+    sample: Annotated[str, typer.Option(help="Share of the files to re-read, such as 1% or 0.01; the others by size alone.")] = "100%",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Re-read a run: hashes, rows, fates, sums, tokens. Prints its identity; exit 3 if anything differs."""
+    if not directory.is_dir():
+        raise RecipeError(f"{directory}: no such directory")
+    found = verify(directory, _share(sample))
+    facts = {"identity": found.identity, "ok": found.ok, "problems": found.problems, "files": found.files, "bytes": found.bytes}
+    show(facts, as_json, _text(directory, found))
+    if not found.ok:
+        if as_json:
+            raise typer.Exit(3)
+        raise DataError(f"{directory}: {len(found.problems)} problems; restore the files from a copy, or remove the directory and run again")
+
+
+def _share(sample: str) -> float:
+    try:
+        share = float(sample.removesuffix("%")) / (100 if sample.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise RecipeError(f"--sample {sample}: want a share such as 1% or 0.01")
+    return share
+
+
+def _text(directory: Path, found: Verification) -> str:
+    if found.ok:
+        return f"{directory}: {found.files} files, {found.bytes:,} bytes, as the manifest says\nidentity {found.identity}"
+    more = [f"... and {len(found.problems) - SHOWN} more"] if len(found.problems) > SHOWN else []
+    return "\n".join([*found.problems[:SHOWN], *more])

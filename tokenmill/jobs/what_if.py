@@ -1,0 +1,128 @@
+"""`tokenmill what-if`: what other bounds would change, from recorded measures alone."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import typer
+
+from tokenmill.core.barrier import Barrier
+from tokenmill.core.errors import RecipeError
+from tokenmill.core.recipe import Recipe
+from tokenmill.core.stage import Filter, Measure, Stage
+from tokenmill.jobs.console import show
+from tokenmill.jobs.overrides import with_overrides
+from tokenmill.jobs.recipes import find_recipe
+from tokenmill.manifests import ledger
+from tokenmill.manifests.manifest import Manifest
+
+
+@dataclass(slots=True)
+class Answer:
+    """Counts of documents by fate, now and under the other bounds, and what cannot be known without reading text."""
+
+    documents: int = 0
+    kept_now: int = 0
+    dropped_now: Counter[str] = field(default_factory=Counter)
+    dropped_then: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)  # would get as far as this step, which never saw them
+    kept_then: int = 0  # certainly; with no `unknown`, exactly
+
+
+def command(
+    directory: Annotated[Path, typer.Argument(help="A finished run.")],
+    set_: Annotated[list[str], typer.Option("--set", help="step.field=value; repeatable.")],
+    recipe: Annotated[str | None, typer.Option(help="The run's recipe, if it is your own: file.py:NAME.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Count what would change if a filter's bound were another. Reads no text and runs nothing."""
+    if not directory.is_dir():
+        raise RecipeError(f"{directory}: no such directory")
+    manifest = Manifest.load(directory)
+    was = with_overrides(find_recipe(recipe or manifest.name), list(manifest.overrides))
+    if f"{was.name}@{was.version}" != manifest.recipe:
+        raise RecipeError(f"{directory}: made by {manifest.recipe}, this version's is {was.name}@{was.version}; ask the version that made it")
+    then = with_overrides(was, set_)
+    _check_only_filters_change(was, then)
+    answer = ask(directory, manifest, then)
+    facts = {
+        "documents": answer.documents,
+        "kept_now": answer.kept_now,
+        "kept_then": answer.kept_then,
+        "dropped_now": dict(answer.dropped_now),
+        "dropped_then": dict(answer.dropped_then),
+        "unknown": dict(answer.unknown),
+    }
+    show(facts, as_json, _text(answer, then))
+
+
+def ask(directory: Path, manifest: Manifest, recipe: Recipe) -> Answer:
+    """What `recipe`, which differs in filters alone, would have done with the documents of this run."""
+    answer = Answer()
+    gone: set[str] = set()  # ids of documents kept now that would go: their duplicates' fate is open
+    pending: Counter[str] = Counter()
+    for shard in manifest.of_kind("ledger"):
+        books = pq.read_table(directory / shard.path)
+        measures = pq.read_table(directory / shard.path.replace("ledger/", "measures/", 1))
+        _ask_shard(books, measures, recipe, answer, gone, pending)
+    for keeper, n in pending.items():
+        if keeper in gone:
+            answer.unknown["duplicates whose kept document would go"] += n
+    return answer
+
+
+def _ask_shard(
+    books: pa.Table, measures: pa.Table, recipe: Recipe, answer: Answer, gone: set[str], pending: Counter[str]
+) -> None:
+    place = {step.name: n for n, step in enumerate(recipe.steps)}
+    end = len(recipe.steps)
+    fate = np.array(books["fate"].to_pylist(), object)
+    # The step each document left at; documents that could not be read left before the first.
+    left = np.array([end if s is None else place.get(s, -1) for s in books["stage"].to_pylist()])
+    alive = fate != ledger.ERROR
+    dropped = fate == ledger.DROPPED
+    answer.documents += len(fate)
+    answer.kept_now += int((fate == ledger.KEPT).sum())
+    names = np.array([f"{s}.{r}" for s, r in zip(books["stage"].to_pylist(), books["rule"].to_pylist(), strict=True)], object)
+    answer.dropped_now.update(names[dropped].tolist())
+    ids = np.array(books["id"].to_pylist(), object)
+    for n, step in enumerate(recipe.steps):
+        if isinstance(step, Filter):
+            chosen = np.flatnonzero(alive)
+            decision = step.decide(pa.Table.combine_chunks(measures.take(pa.array(chosen))).to_batches()[0]) if len(chosen) else None
+            if decision is not None:
+                fails = pc.is_valid(decision.rule).to_numpy(zero_copy_only=False)
+                answer.dropped_then.update(f"{step.name}.{r}" for r in decision.rule.filter(pc.is_valid(decision.rule)).to_pylist())
+                gone.update(ids[chosen[fails & (fate[chosen] == ledger.KEPT)]].tolist())
+                alive[chosen[fails]] = False
+        elif isinstance(step, Barrier | Measure) or (isinstance(step, Stage) and step.edits):
+            beyond = alive & (left < n) & (fate != ledger.DUPLICATE)
+            answer.unknown[step.name] += int(beyond.sum())
+            alive &= ~beyond
+    duplicates = alive & (fate == ledger.DUPLICATE)
+    pending.update(k for k, d in zip(books["keeper"].to_pylist(), duplicates, strict=True) if d)
+    answer.kept_then += int((alive & (fate == ledger.KEPT)).sum())
+
+
+def _check_only_filters_change(was: Recipe, then: Recipe) -> None:
+    for before, after in zip(was.all_steps(), then.all_steps(), strict=True):
+        if before != after and not isinstance(after, Filter):
+            raise RecipeError(f"{after.name} is no filter: what it would do is not in the measures; run the recipe with --set instead")
+
+
+def _text(answer: Answer, recipe: Recipe) -> str:
+    lines = [f"{answer.documents:,} documents; kept now {answer.kept_now:,}, then {answer.kept_then:,}"]
+    order = {step.name: n for n, step in enumerate(recipe.steps)}
+    for rule in sorted({*answer.dropped_now, *answer.dropped_then}, key=lambda r: (order[r.partition(".")[0]], r)):
+        now, then = answer.dropped_now[rule], answer.dropped_then[rule]
+        if now != then:
+            lines.append(f"  {rule}: {now:,} -> {then:,} ({then - now:+,})")
+    lines += [f"  unknown from {step} on: {n:,}" for step, n in answer.unknown.items() if n]
+    if not answer.unknown.total():
+        lines.append("  nothing is unknown: these are the counts of a new run, up to the barriers' other choices")
+    return "\n".join(lines)

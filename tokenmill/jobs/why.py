@@ -1,0 +1,61 @@
+"""`tokenmill why`: the fate of one document, with the numbers that decided it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tokenmill.core.errors import DataError, RecipeError
+from tokenmill.jobs.console import show
+from tokenmill.manifests import checked_json, ledger
+from tokenmill.manifests.fate import Fate, fates_of
+from tokenmill.manifests.verify import PROVENANCE
+
+
+def command(
+    directory: Annotated[Path, typer.Argument(help="A finished run.")],
+    document: Annotated[str, typer.Argument(metavar="ID", help="A document's id, or the beginning of one.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Say what became of a document, by which rule, at which value."""
+    if not directory.is_dir():
+        raise RecipeError(f"{directory}: no such directory")
+    found = fates_of(directory, document.lower())
+    if not found:
+        raise RecipeError(f"{document}: no document of this run has an id that begins so")
+    inputs = checked_json.load(directory / PROVENANCE)["inputs"]
+    facts = [f.row | {"measures": f.measures, "read_from": inputs.get(f.row["shard"])} for f in found]
+    show({"documents": facts}, as_json, "\n".join(_text(f, inputs) for f in found))
+
+
+def _text(fate: Fate, inputs: dict[str, Any]) -> str:
+    row = fate.row
+    place = inputs.get(row["shard"], {}).get("uri", "an unknown file")
+    lines = [f"{row['id']}  (row {row['row']} of {row['shard']}, read from {place})", f"  {_verdict(row)}"]
+    if fate.measures:
+        width = max(len(name) for name in fate.measures)
+        lines += [f"    {name:<{width}}  {_number(value)}" for name, value in fate.measures.items()]
+    return "\n".join(lines)
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    match row["fate"]:
+        case ledger.KEPT:
+            tokens = f", {row['tokens']:,} tokens" if row["tokens"] is not None else ""
+            return f"kept: {row['chars_out']:,} of {row['chars_in']:,} characters{tokens}"
+        case ledger.DROPPED:
+            value = "" if row["value"] is None else f": {_number(row['value'])}, the bound is {_number(row['bound'])}"
+            return f"dropped by {row['stage']}.{row['rule']}{value}"
+        case ledger.DUPLICATE:
+            return (
+                f"duplicate ({row['stage']}) of {row['keeper']} (row {row['keeper_row']} of {row['keeper_shard']}), "
+                f"similarity {row['similarity']:.3f}"
+            )
+        case ledger.ERROR:
+            return f"error in {row['stage']}: {row['rule']}"
+        case other:
+            raise DataError(f"ledger: unknown fate {other}")
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) and value != int(value) else f"{value:,.0f}" if isinstance(value, float) else str(value)

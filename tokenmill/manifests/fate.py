@@ -1,0 +1,38 @@
+"""Look one document up in a run's books."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tokenmill.manifests.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """One ledger row, and the measures of the same document where there are any."""
+
+    row: dict[str, Any]
+    measures: dict[str, Any]
+
+
+def fates_of(directory: Path, id_: str) -> list[Fate]:
+    """Every document with this id, or whose id begins with it, in order of address: exact copies share an id.
+
+    Scans the ledger's `id` column: about 100 million rows a minute.
+    """
+    manifest = Manifest.load(directory)
+    measured = {s.path for s in manifest.of_kind("measures")}
+    found: list[Fate] = []
+    for shard in manifest.of_kind("ledger"):
+        path = directory / shard.path
+        places = pc.indices_nonzero(pc.starts_with(pq.read_table(path, columns=["id"])["id"], id_))
+        if not len(places):
+            continue
+        rows = pq.read_table(path).take(places).to_pylist()
+        beside = shard.path.replace("ledger/", "measures/", 1)
+        values = pq.read_table(directory / beside).take(places).to_pylist() if beside in measured else [{}] * len(rows)
+        found += [Fate(row, {k: v for k, v in m.items() if k not in {"id", "row"} and v is not None}) for row, m in zip(rows, values, strict=True)]
+    return found
