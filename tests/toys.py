@@ -3,6 +3,7 @@
 import hashlib
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,9 @@ class Length(Filter):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        return (Rule(name="words_at_least", measure="words", op="at_least", bound=self.words_at_least, source="a test"),)
+        return (
+            Rule(name="words_at_least", measure="words", op="at_least", bound=self.words_at_least, source="a test"),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,3 +219,27 @@ class PlainText(Format):
         for batch in batches:
             for text in batch["text"].to_pylist():
                 file.write(text.encode() + b"\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slow(Stage):
+    """Takes its time, so that a test can strike in the middle."""
+
+    name: ClassVar[str] = "slow"
+    revision: ClassVar[int] = 1
+
+    seconds_per_batch: float = 0.03
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        time.sleep(self.seconds_per_batch)
+        return batch
+
+
+class Silence:
+    """A Progress that nobody watches."""
+
+    def phase(self, name: str, tasks: int, already: int, total_bytes: int) -> None: ...
+
+    def news(self, counts: dict[str, int]) -> None: ...
+
+    def task_done(self) -> None: ...

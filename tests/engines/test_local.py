@@ -15,6 +15,7 @@ from toys import (
     PlainText,
     SameFirstWord,
     SameLastWord,
+    Silence,
     lines_source,
 )
 
@@ -25,16 +26,17 @@ from tokenmill.engines.plan import make_plan, open_local
 from tokenmill.manifests.manifest import Manifest
 from tokenmill.manifests.verify import verify
 
-FRUIT = ["apple pie recipe", "apple", "pear tart", "# not a document", "apple pie", "!broken", "", "quince jelly recipe"]
+FRUIT = [
+    "apple pie recipe",
+    "apple",
+    "pear tart",
+    "# not a document",
+    "apple pie",
+    "!broken",
+    "",
+    "quince jelly recipe",
+]
 TOOLS = ["saw", "pear tart with cream", "hammer and nails", "apple pie recipe"]
-
-
-class Silence:
-    def phase(self, name: str, tasks: int, already: int, total_bytes: int) -> None: ...
-
-    def news(self, counts: dict[str, int]) -> None: ...
-
-    def task_done(self) -> None: ...
 
 
 class Heard(Silence):
@@ -118,13 +120,19 @@ def test_dropped_documents_keep_their_text(folder, tmp_path):
     )
 
 
-@pytest.mark.parametrize("recipe", [DEDUP, Recipe("shuffle", (Count(), CountDocuments(), ByIdInGroupsOfAbout()), PlainText())], ids=["dedup", "regroup"])
+@pytest.mark.parametrize(
+    "recipe",
+    [DEDUP, Recipe("shuffle", (Count(), CountDocuments(), ByIdInGroupsOfAbout()), PlainText())],
+    ids=["dedup", "regroup"],
+)
 def test_workers_and_place_change_nothing(recipe, folder, tmp_path, monkeypatch):
     one = run(recipe, folder, tmp_path / "one", workers=1)
     monkeypatch.chdir(folder)
     two = run(recipe, Path("."), tmp_path / "deep" / "two", workers=2)
     assert one == two
-    assert (tmp_path / "one" / "manifest.json").read_bytes() == (tmp_path / "deep" / "two" / "manifest.json").read_bytes()
+    assert (tmp_path / "one" / "manifest.json").read_bytes() == (
+        tmp_path / "deep" / "two" / "manifest.json"
+    ).read_bytes()
 
 
 def test_a_finished_run_is_left_alone(folder, tmp_path):
@@ -202,4 +210,11 @@ def test_regroup_moves_every_document_once_into_named_content(folder, tmp_path):
 
 def test_nothing_of_the_work_is_left(folder, tmp_path):
     run(DEDUP, folder, tmp_path / "out")
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"manifest.json", "provenance.json", "documents", "dropped", "measures", "ledger"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "manifest.json",
+        "provenance.json",
+        "documents",
+        "dropped",
+        "measures",
+        "ledger",
+    }

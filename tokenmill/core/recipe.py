@@ -56,7 +56,9 @@ class Recipe:
             if isinstance(step, Filter):
                 for rule in step.rules:
                     if rule.measure not in columns.names:
-                        raise RecipeError(f"{where}: rule {rule.name} asks about {rule.measure}, which no step measures")
+                        raise RecipeError(
+                            f"{where}: rule {rule.name} asks about {rule.measure}, which no step measures"
+                        )
             if isinstance(step, Summary):
                 summaries.add(step.name)
             if isinstance(step, Regroup):
@@ -64,7 +66,11 @@ class Recipe:
                 if step.wants is not None and step.wants not in summaries:
                     raise RecipeError(f"{where} wants the summary {step.wants}, and no step before it makes that")
             for field in step.adds:
-                if isinstance(step, Measure) and field.name in columns.names and columns.field(field.name) not in RECORD:
+                if (
+                    isinstance(step, Measure)
+                    and field.name in columns.names
+                    and columns.field(field.name) not in RECORD
+                ):
                     raise RecipeError(f"{where} measures {field.name}, which an earlier step adds already")
                 place = columns.get_field_index(field.name)
                 columns = columns.append(field) if place < 0 else columns.set(place, field)

@@ -62,4 +62,6 @@ def _plain(value: Any, step: str) -> Any:
         case frozenset():
             return sorted(_plain(v, step) for v in value)
         case _:
-            raise RecipeError(f"{step}: a parameter of type {type(value).__name__}; want numbers, strings, tuples, Assets")
+            raise RecipeError(
+                f"{step}: a parameter of type {type(value).__name__}; want numbers, strings, tuples, Assets"
+            )

@@ -33,11 +33,13 @@ class Context:
     @cached_property
     def measures(self) -> pa.Schema:
         """id, row, and every measure the recipe records."""
-        return pa.schema([DOCUMENT.field("id"), pa.field("row", pa.int64(), nullable=False), *self.plan.recipe.measures()])
+        return pa.schema(
+            [DOCUMENT.field("id"), pa.field("row", pa.int64(), nullable=False), *self.plan.recipe.measures()]
+        )
 
     @cached_property
     def documents(self) -> pa.Schema:
-        """The columns of documents/ and dropped/: DOCUMENT, and what stages added that is neither measure nor internal."""
+        """The columns of documents/ and dropped/: DOCUMENT, and what stages added beside measures."""
         columns = self.plan.recipe.check()
         hidden = {*INTERNAL, *self.plan.recipe.measures().names, *DOCUMENT.names}
         return pa.schema([*DOCUMENT, *(f for f in columns if f.name not in hidden)])

@@ -36,7 +36,9 @@ def claimed(out: Path, request: dict[str, Any]) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise EngineError(f"{out}: another run is writing here; wait for it, then run the same command again") from error
+            raise EngineError(
+                f"{out}: another run is writing here; wait for it, then run the same command again"
+            ) from error
         shutil.rmtree(out / ATTEMPTS, ignore_errors=True)  # of processes that died
         try:
             checked_json.save(out / WORK / REQUEST, request)
@@ -53,11 +55,15 @@ def _check_free(out: Path, request: dict[str, Any]) -> None:
     if (out / WORK / REQUEST).exists():
         found = checked_json.load(out / WORK / REQUEST)
         if found != request:
-            raise RecipeError(f"{out}: holds an unfinished run of {_difference(found, request)}; finish that, remove it, or choose another --out")
+            raise RecipeError(
+                f"{out}: holds an unfinished run of {_difference(found, request)}; "
+                "finish that, remove it, or choose another --out"
+            )
     elif out.is_dir():
         strange = sorted(p.name for p in out.iterdir() if p.name != WORK)
         if strange:
-            raise RecipeError(f"{out}: not empty ({', '.join(strange[:3])}{', ...' if len(strange) > 3 else ''}), and no run of ours; choose another --out")
+            named = ", ".join(strange[:3]) + (", ..." if len(strange) > 3 else "")
+            raise RecipeError(f"{out}: not empty ({named}), and no run of ours; choose another --out")
     elif out.exists():
         raise RecipeError(f"{out}: is a file; choose another --out")
 

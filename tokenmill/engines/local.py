@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -72,7 +73,12 @@ def run(plan: Plan, out: Path, *, workers: int, progress: Progress) -> Manifest:
             "user": os.environ.get("USER", ""),
             "phases_s": driver.seconds,
             "inputs": {
-                s.name: {"uri": os.path.abspath(s.split.file.uri), "start": s.split.start, "stop": s.split.stop, "modified_ns": s.split.file.modified_ns}
+                s.name: {
+                    "uri": os.path.abspath(s.split.file.uri),
+                    "start": s.split.start,
+                    "stop": s.split.stop,
+                    "modified_ns": s.split.file.modified_ns,
+                }
                 for s in plan.shards
             },
             "request": request,
@@ -90,7 +96,9 @@ def _finished(plan: Plan, out: Path, request: dict[str, Any]) -> Manifest:
     directory.check_same(out, provenance["request"], request)
     for shard in plan.shards:
         if provenance["inputs"].get(shard.name, {}).get("modified_ns") != shard.split.file.modified_ns:
-            raise RecipeError(f"{out}: {shard.split.file.uri} has changed since this run was finished; choose another --out")
+            raise RecipeError(
+                f"{out}: {shard.split.file.uri} has changed since this run was finished; choose another --out"
+            )
     shutil.rmtree(out / WORK, ignore_errors=True)
     return manifest
 
@@ -112,37 +120,49 @@ class _Driver:
             gathers = context.regroup_of(number - 1)
             if gathers is not None:
                 names = gathers.groups(read_summary(context, gathers.wants))
-                tasks: Sequence[Task] = [GatherTask(segment=number, group=g, name=n, inputs=self._state) for g, n in enumerate(names)]
+                tasks: Sequence[Task] = [
+                    GatherTask(segment=number, group=g, name=n, inputs=self._state) for g, n in enumerate(names)
+                ]
                 self._phase(f"segment {number}", tasks)
             else:
                 self._shards(number)
             for place, barrier in enumerate(segment.barriers):
                 if isinstance(barrier, Verdict):
                     of = partitions(context, barrier)
-                    tasks = [VerdictTask(segment=number, barrier=place, partition=p, of=of, inputs=self._state) for p in range(of)]
+                    tasks = [
+                        VerdictTask(segment=number, barrier=place, partition=p, of=of, inputs=self._state)
+                        for p in range(of)
+                    ]
                     self._clear_other_verdicts(barrier, of)
                     self._phase(barrier.name, tasks)
                 elif isinstance(barrier, Summary):
                     self._phase(barrier.name, [SummaryTask(segment=number, barrier=place, inputs=self._state)])
                 else:
-                    tasks = [ScatterTask(segment=number, shard=s.index, inputs=self._state) for s in context.plan.shards]
+                    tasks = [
+                        ScatterTask(segment=number, shard=s.index, inputs=self._state) for s in context.plan.shards
+                    ]
                     self._phase(barrier.name, tasks)
         return self._receipts
 
     def _shards(self, number: int) -> None:
         context = self._context
         shards = context.plan.shards
-        tasks = [ShardTask(segment=number, shard=s.index, inputs=self._fingerprint(s.fingerprint() if number == 0 else "")) for s in shards]
+        tasks = [
+            ShardTask(segment=number, shard=s.index, inputs=self._fingerprint(s.fingerprint() if number == 0 else ""))
+            for s in shards
+        ]
         receipts = self._phase(f"segment {number}", tasks)
         if number:
             return
         # A searched range may have begun at something that only looks like a record. Its neighbour knows better.
-        for left, right in zip(shards, shards[1:], strict=False):
+        for left, right in pairwise(shards):
             if not right.split.searched or left.split.file != right.split.file:
                 continue
             ended = receipts[left.index]["ended"]
             if ended is not None and ended != receipts[right.index]["began"]:
-                moved = replace(tasks[right.index], start=ended, inputs=self._fingerprint(f"{right.fingerprint()}@{ended}"))
+                moved = replace(
+                    tasks[right.index], start=ended, inputs=self._fingerprint(f"{right.fingerprint()}@{ended}")
+                )
                 receipts[right.index] = self._phase("segment 0, moved ranges", [moved])[0]
         self._receipts = {"segment 0": receipts}
         self._state = _digest([receipts])
@@ -212,7 +232,9 @@ def _manifest(context: Context, receipts: dict[str, list[Receipt]]) -> Manifest:
     totals.check_balance()
     read = sum(body["documents"] for body in receipts["segment 0"])
     if totals.documents_in != read:
-        raise DataError(f"{read:,} documents were read, the ledger has {totals.documents_in:,}; remove {context.out} and run again")
+        raise DataError(
+            f"{read:,} documents were read, the ledger has {totals.documents_in:,}; remove {context.out} and run again"
+        )
     return Manifest(
         name=plan.recipe.name,
         recipe=f"{plan.recipe.name}@{plan.recipe.version}",
@@ -220,12 +242,19 @@ def _manifest(context: Context, receipts: dict[str, list[Receipt]]) -> Manifest:
         shards=tuple(shards[path] for path in sorted(shards)),
         totals=totals.as_json(),
         assets={
-            f"{step.name}.{number}": {"uri": Path(asset.uri).name, "sha256": asset.sha256}  # where it lies is not content
+            f"{step.name}.{number}": {
+                "uri": Path(asset.uri).name,
+                "sha256": asset.sha256,
+            }  # where it lies is not content
             for step in plan.recipe.all_steps()
             for number, asset in enumerate(step.assets())
         },
-        sources=tuple({"name": s.name, "licence": s.licence, "date": s.date, "priority": s.priority} for s in plan.sources),
-        steps=tuple({"name": s.name, "version": s.version, "parameters": s.parameters()} for s in plan.recipe.all_steps()),
+        sources=tuple(
+            {"name": s.name, "licence": s.licence, "date": s.date, "priority": s.priority} for s in plan.sources
+        ),
+        steps=tuple(
+            {"name": s.name, "version": s.version, "parameters": s.parameters()} for s in plan.recipe.all_steps()
+        ),
         overrides=plan.overrides,
         facts=facts,
     )
@@ -233,5 +262,3 @@ def _manifest(context: Context, receipts: dict[str, list[Receipt]]) -> Manifest:
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
-
-

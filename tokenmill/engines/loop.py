@@ -93,7 +93,9 @@ def _apply(stage: Stage, batch: pa.RecordBatch, leave: Leave) -> pa.RecordBatch:
         leave(Leaving(batch=batch, fate=ledger.ERROR, stage=stage.name, rule=reason))
         return batch.slice(0, 0)
     if result.num_rows != batch.num_rows or not result["row"].equals(batch["row"]):
-        raise DataError(f"{stage.name}: given {batch.num_rows} rows, returned {result.num_rows} or in another order; mend the stage")
+        raise DataError(
+            f"{stage.name}: given {batch.num_rows} rows, returned {result.num_rows} or in another order; mend the stage"
+        )
     return take_errors(result, stage.name, leave)
 
 

@@ -49,10 +49,15 @@ class Outcome:
         Returns the totals of what was written: empty before the closing segment.
         """
         context, shard = self._context, self._shard
-        booked = {"ledger": pa.Table.from_batches(self._ledger, LEDGER), "measures": pa.Table.from_batches(self._measures, context.measures)}
+        booked = {
+            "ledger": pa.Table.from_batches(self._ledger, LEDGER),
+            "measures": pa.Table.from_batches(self._measures, context.measures),
+        }
         if self._segment < context.closing:
             for what, table in booked.items():
-                with pa.ipc.new_file(self._attempt.file(context.left(self._segment, shard, what)), table.schema) as writer:
+                with pa.ipc.new_file(
+                    self._attempt.file(context.left(self._segment, shard, what)), table.schema
+                ) as writer:
                     writer.write_table(table)
             return Totals()
         totals = Totals()
@@ -73,7 +78,11 @@ class Outcome:
         text = pa.scalar(None, pa.string())
         chars_in = pc.fill_null(batch["chars_in"], 0)
         kept = fate == ledger.KEPT
-        chars_out = pc.cast(pc.fill_null(pc.utf8_length(batch["text"]), 0), pa.int64()) if kept else pa.array(np.zeros(n, np.int64))
+        chars_out = (
+            pc.cast(pc.fill_null(pc.utf8_length(batch["text"]), 0), pa.int64())
+            if kept
+            else pa.array(np.zeros(n, np.int64))
+        )
         columns: dict[str, pa.Array] = {
             "id": batch["id"],
             "shard": self._context.shard_names.take(batch["shard"]),

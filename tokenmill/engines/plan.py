@@ -49,7 +49,13 @@ class Plan:
             "recipe": f"{self.recipe.name}@{self.recipe.version}",
             "parents": list(self.parents),
             "sources": [
-                {"name": s.name, "priority": s.priority, "licence": s.licence, "date": s.date, "files": [[f.name, f.size] for f in s.files]}
+                {
+                    "name": s.name,
+                    "priority": s.priority,
+                    "licence": s.licence,
+                    "date": s.date,
+                    "files": [[f.name, f.size] for f in s.files],
+                }
                 for s in self.sources
             ],
         }

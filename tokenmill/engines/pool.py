@@ -95,7 +95,8 @@ class Pool:
                     else:
                         what = tasks[number].describe(self._context)
                         failures[number] = EngineError(
-                            f"{what}: the worker {reason}, {TRIES} times; give it more memory or look at that input, then run the same command again"
+                            f"{what}: the worker {reason}, {TRIES} times; "
+                            "give it more memory or look at that input, then run the same command again"
                         )
                 elif message[0] == "done":
                     self.peak_bytes = max(self.peak_bytes, message[2])
@@ -183,7 +184,10 @@ def _as_ours(error: BaseException, where: str) -> TokenmillError:
         case FileNotFoundError():
             return DataError(f"{where}: {error.filename} is gone; restore it and run the same command again")
         case OSError():
-            return EngineError(f"{where}: {error.strerror or error}: {error.filename or 'output'}; free space or mend the disk, then run the same command again")
+            return EngineError(
+                f"{where}: {error.strerror or error}: {error.filename or 'output'}; "
+                "free space or mend the disk, then run the same command again"
+            )
         case MemoryError():
             return EngineError(f"{where}: out of memory; use fewer workers, then run the same command again")
         case _:

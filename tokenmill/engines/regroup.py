@@ -47,7 +47,10 @@ class ScatterTask:
         shard = context.plan.shards[self.shard]
         summary = read_summary(context, regroup.wants)
         groups = regroup.groups(summary)
-        with Attempt(context.out) as attempt, pa.memory_map(str(context.out / context.survivors(self.segment, shard.name))) as file:
+        with (
+            Attempt(context.out) as attempt,
+            pa.memory_map(str(context.out / context.survivors(self.segment, shard.name))) as file,
+        ):
             reader = pa.ipc.open_file(file)
             key = pa.field("key", pa.int32())
             pieces = KeyedFile(attempt.file(context.pieces(regroup.name, shard.name)), reader.schema.append(key))
@@ -136,9 +139,12 @@ def _in_batches(rows: pa.Table) -> Iterable[pa.RecordBatch]:
 
 def _check_groups(regroup: Regroup, group: pa.Int32Array, rows: int, groups: int) -> None:
     values = group.to_numpy(zero_copy_only=False)
-    if len(values) != rows or group.null_count or (rows and not (0 <= values.min() and values.max() < groups)):
+    if len(values) != rows or group.null_count or (rows and not (values.min() >= 0 and values.max() < groups)):
         raise DataError(f"{regroup.name}: assign() must give {rows} groups in 0..{groups - 1}; mend the barrier")
 
 
 def _nothing_leaves(leaving: Any) -> None:
-    raise DataError(f"{leaving.stage}: failed on {leaving.batch.num_rows} rows behind a regroup ({leaving.rule[0]}); nothing may leave there")
+    raise DataError(
+        f"{leaving.stage}: failed on {leaving.batch.num_rows} rows behind a regroup ({leaving.rule[0]}); "
+        "nothing may leave there"
+    )

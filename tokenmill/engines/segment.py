@@ -77,7 +77,9 @@ class ShardTask:
                 "totals": totals.as_json(),
             }
             if kept + outcome.left != reading.documents:
-                raise AssertionError(f"{self.describe(context)}: {reading.documents} read, {kept} + {outcome.left} accounted for")
+                raise AssertionError(
+                    f"{self.describe(context)}: {reading.documents} read, {kept} + {outcome.left} accounted for"
+                )
             return attempt.commit(self.receipt(context), body)
 
     def _batches(
@@ -107,11 +109,15 @@ class _Ends:
         self._context, self._attempt, self._segment, self._shard = context, attempt, segment, shard
         barriers = context.segments[segment].barriers
         self._verdicts = [
-            (b, KeyedFile(attempt.file(context.emitted(b.name, shard)), emission_schema(b))) for b in barriers if isinstance(b, Verdict)
+            (b, KeyedFile(attempt.file(context.emitted(b.name, shard)), emission_schema(b)))
+            for b in barriers
+            if isinstance(b, Verdict)
         ]
         self._summaries: list[tuple[Summary, list[pa.Table]]] = [(b, []) for b in barriers if isinstance(b, Summary)]
         self._last = not barriers
-        self._documents = attempt.parquet(f"documents/{shard}.parquet", "documents", context.documents) if self._last else None
+        self._documents = (
+            attempt.parquet(f"documents/{shard}.parquet", "documents", context.documents) if self._last else None
+        )
         self._survivors: pa.ipc.RecordBatchFileWriter | None = None
 
     def take(self, batch: pa.RecordBatch) -> None:
@@ -132,7 +138,9 @@ class _Ends:
         for summary, parts in self._summaries:
             if parts:
                 table = summary.merge(pa.concat_tables(parts))
-                with pa.ipc.new_file(self._attempt.file(self._context.emitted(summary.name, self._shard)), table.schema) as writer:
+                with pa.ipc.new_file(
+                    self._attempt.file(self._context.emitted(summary.name, self._shard)), table.schema
+                ) as writer:
                     writer.write_table(table)
         self._open(SOURCE_COLUMNS).close()
 

@@ -68,7 +68,12 @@ class VerdictTask:
         ]
         rows = pa.Table.from_batches(batches, emission_schema(barrier))
         verdicts, counts = barrier.decide(rows)
-        verdicts = verdicts.select(VERDICTS.names).cast(VERDICTS).combine_chunks().sort_by([("shard", "ascending"), ("row", "ascending")])
+        verdicts = (
+            verdicts.select(VERDICTS.names)
+            .cast(VERDICTS)
+            .combine_chunks()
+            .sort_by([("shard", "ascending"), ("row", "ascending")])
+        )
         address = _addresses(verdicts)
         if len(address) > 1 and (np.diff(address) == 0).any():
             raise DataError(f"{barrier.name}: two verdicts about one document; mend the barrier's decide()")
@@ -103,7 +108,9 @@ class SummaryTask:
             if path.exists():
                 parts.append(_read_all(path))
         if not parts:
-            raise DataError(f"{barrier.name}: no document is left to summarise; look at the ledger for what dropped them")
+            raise DataError(
+                f"{barrier.name}: no document is left to summarise; look at the ledger for what dropped them"
+            )
         merged = barrier.merge(pa.concat_tables(parts)).combine_chunks()
         with Attempt(context.out) as attempt:
             file = attempt.parquet(context.summary(barrier), "assets", merged.schema)
@@ -135,7 +142,9 @@ def _read_all(path: Path) -> pa.Table:
 
 def _addresses(rows: pa.Table | pa.RecordBatch) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Shard and row as one number: 2^23 shards of up to 2^40 rows."""
-    addresses: np.ndarray[Any, np.dtype[np.int64]] = (rows["shard"].to_numpy().astype(np.int64) << 40) | rows["row"].to_numpy()
+    addresses: np.ndarray[Any, np.dtype[np.int64]] = (rows["shard"].to_numpy().astype(np.int64) << 40) | rows[
+        "row"
+    ].to_numpy()
     return addresses
 
 

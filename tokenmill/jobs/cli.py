@@ -56,4 +56,3 @@ def _complain(error: TokenmillError, code: int, arguments: list[str]) -> None:
     warn(f"tokenmill: {error}")
     if "--json" in arguments:
         print(json.dumps({"error": type(error).__name__, "message": str(error), "exit_code": code}))
-

@@ -17,7 +17,7 @@ def with_overrides(recipe: Recipe, settings: list[str]) -> Recipe:
 
     Raises RecipeError for an unknown step or field, with the nearest known one, and for a value of the wrong type.
     """
-    steps = list(recipe.all_steps())
+    steps: list[Any] = list(recipe.all_steps())
     for setting in settings:
         key, equals, text = setting.partition("=")
         step_name, dot, field_name = key.strip().partition(".")
@@ -41,7 +41,9 @@ def _keys(steps: list[Any]) -> list[str]:
 
 def _nearest(key: str, known: list[str]) -> str:
     near = get_close_matches(key, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else f"; it has {', '.join(sorted({k.partition('.')[0] for k in known}))}"
+    return (
+        f"; did you mean {near[0]}?" if near else f"; it has {', '.join(sorted({k.partition('.')[0] for k in known}))}"
+    )
 
 
 def _value(step: Step, field: str, text: str, setting: str) -> Any:

@@ -18,7 +18,11 @@ class ConsoleProgress:
     def __init__(self, quiet: bool = False) -> None:
         self._console = Console(stderr=True)
         self._quiet = quiet
-        self._live = Live(console=self._console, refresh_per_second=4, transient=True) if sys.stderr.isatty() and not quiet else None
+        self._live = (
+            Live(console=self._console, refresh_per_second=4, transient=True)
+            if sys.stderr.isatty() and not quiet
+            else None
+        )
         self._counts: Counter[str] = Counter()
         self._name, self._tasks, self._done, self._bytes = "", 0, 0, 0
         self._began = self._last_line = time.monotonic()
@@ -51,7 +55,9 @@ class ConsoleProgress:
     def _refresh(self) -> None:
         if self._live:
             grid = Table.grid(padding=(0, 2))
-            grid.add_row(self._name, ProgressBar(total=max(1, self._tasks), completed=self._done, width=30), self._line())
+            grid.add_row(
+                self._name, ProgressBar(total=max(1, self._tasks), completed=self._done, width=30), self._line()
+            )
             self._live.update(grid)
         elif not self._quiet and time.monotonic() - self._last_line > LINE_EVERY_S:
             self._last_line = time.monotonic()

@@ -47,8 +47,9 @@ def run_recipe(
     *,
     overrides: list[str] | None = None,
     plan_only: bool = False,
+    quiet: bool = False,
 ) -> Manifest | None:
-    """Plan, run and print; the manifest, or None if only the plan was wanted."""
+    """Plan, run and (unless `quiet`) print the result; the manifest, or None if only the plan was wanted."""
     if workers is not None and workers < 1:
         raise RecipeError(f"--workers {workers}: want 1 or more")
     inputs = find_sources(sources)
@@ -58,7 +59,9 @@ def run_recipe(
         return None
     with ConsoleProgress(quiet=as_json) as progress:
         manifest = local.run(plan, out, workers=workers or len(os.sched_getaffinity(0)), progress=progress)
-    show({"identity": manifest.identity, "recipe": manifest.recipe, "totals": manifest.totals, "out": str(out)}, as_json, funnel(manifest, out))
+    if not quiet:
+        told = {"identity": manifest.identity, "recipe": manifest.recipe, "totals": manifest.totals, "out": str(out)}
+        show(told, as_json, funnel(manifest, out))
     return manifest
 
 
@@ -69,7 +72,9 @@ def funnel(manifest: Manifest, out: Path) -> str:
     lines += [f"  {n:>12,}  passed over: {kind}" for kind, n in totals["records"].items()]
     lines += [f"  {n:>12,}  error: {reason}" for reason, n in totals["errors"].items()]
     order = {step["name"]: place for place, step in enumerate(manifest.steps)}
-    for rule, n in sorted(totals["dropped"].items(), key=lambda item: (order.get(item[0].partition(".")[0], 0), item[0])):
+    for rule, n in sorted(
+        totals["dropped"].items(), key=lambda item: (order.get(item[0].partition(".")[0], 0), item[0])
+    ):
         lines.append(f"  {n:>12,}  dropped: {rule}")
     lines += [f"  {n:>12,}  duplicate: {stage}" for stage, n in totals["duplicates"].items()]
     lines.append(f"  {totals['kept']:>12,}  kept, {totals['chars_out']:,} of {totals['chars_in']:,} characters")
@@ -81,8 +86,15 @@ def funnel(manifest: Manifest, out: Path) -> str:
 
 def _plan_facts(plan: Plan) -> dict[str, Any]:
     steps = [{"name": s.name, "version": s.version, "parameters": s.parameters()} for s in plan.recipe.all_steps()]
-    shards = [{"name": s.name, "file": s.split.file.name, "start": s.split.start, "stop": s.split.stop} for s in plan.shards]
-    return {"recipe": f"{plan.recipe.name}@{plan.recipe.version}", "steps": steps, "shards": shards, "bytes": plan.bytes}
+    shards = [
+        {"name": s.name, "file": s.split.file.name, "start": s.split.start, "stop": s.split.stop} for s in plan.shards
+    ]
+    return {
+        "recipe": f"{plan.recipe.name}@{plan.recipe.version}",
+        "steps": steps,
+        "shards": shards,
+        "bytes": plan.bytes,
+    }
 
 
 def _plan_text(plan: Plan) -> str:

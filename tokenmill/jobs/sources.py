@@ -72,13 +72,13 @@ def _files(path: str) -> tuple[File, ...]:
     if place.is_dir():
         if (place / "_work").is_dir():
             raise RecipeError(f"{path}: an unfinished run; run its command again first")
-        return _of_folder(place, sorted(p for p in place.rglob("*") if p.is_file() and not _hidden(p.relative_to(place))))
+        return _of_folder(
+            place, sorted(p for p in place.rglob("*") if p.is_file() and not _hidden(p.relative_to(place)))
+        )
     if glob.has_magic(path):
         found = sorted(Path(p) for p in glob.glob(path, recursive=True) if Path(p).is_file())
         if found:
-            root = Path(glob.escape(path) and re.split(r"[*?\[]", path, maxsplit=1)[0]).parent if not path[0] in "*?[" else Path(".")
-            root = root if all(p.is_relative_to(root) for p in found) else Path(".")
-            return _of_folder(root, found)
+            return _of_folder(_fixed_part(path), found)
         raise RecipeError(f"{path}: no file fits this pattern")
     raise RecipeError(f"{path}: no such file or folder{_suggestion(place)}")
 
@@ -88,18 +88,29 @@ def _of_folder(root: Path, paths: list[Path]) -> tuple[File, ...]:
     unknown = [p for p in paths if p not in set(known)]
     if not known:
         held = f"{len(unknown)} files of no known format" if unknown else "it is empty"
-        raise RecipeError(f"{root}: nothing to read here ({held}); want .jsonl, .parquet, .warc, .wet or .arc, plain or compressed")
+        raise RecipeError(
+            f"{root}: nothing to read here ({held}); want .jsonl, .parquet, .warc, .wet or .arc, plain or compressed"
+        )
     if unknown:
-        names = ", ".join(p.name for p in unknown[:5])
-        warn(f"{root}: passing over {len(unknown)} files of no known format: {names}{', ...' if len(unknown) > 5 else ''}")
+        names = ", ".join(p.name for p in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        warn(f"{root}: passing over {len(unknown)} files of no known format: {names}")
     return tuple(_file(p.relative_to(root).as_posix(), p) for p in known)
+
+
+def _fixed_part(pattern: str) -> Path:
+    """The folder that a glob begins with: names below it are what the pattern chose, wherever that folder lies."""
+    parts = Path(pattern).parts
+    plain = next(n for n, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[:plain])
 
 
 def _file(name: str, path: Path, named: bool = False) -> File:
     try:
         facts = path.stat()
         if named and not recognised(path.name, _head(path)):
-            raise RecipeError(f"{path}: of no known format; want .jsonl, .parquet, .warc, .wet or .arc, plain or compressed")
+            raise RecipeError(
+                f"{path}: of no known format; want .jsonl, .parquet, .warc, .wet or .arc, plain or compressed"
+            )
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
     return File(name=name, uri=str(path), size=facts.st_size, modified_ns=facts.st_mtime_ns)

@@ -14,19 +14,30 @@ SHOWN = 20  # problems printed; --json has them all
 
 def command(
     directory: Annotated[Path, typer.Argument(help="A finished run.")],
-    sample: Annotated[str, typer.Option(help="Share of the files to re-read, such as 1% or 0.01; the others by size alone.")] = "100%",
+    sample: Annotated[
+        str, typer.Option(help="Share of the files to re-read, such as 1% or 0.01; the others by size alone.")
+    ] = "100%",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
     """Re-read a run: hashes, rows, fates, sums, tokens. Prints its identity; exit 3 if anything differs."""
     if not directory.is_dir():
         raise RecipeError(f"{directory}: no such directory")
     found = verify(directory, _share(sample))
-    facts = {"identity": found.identity, "ok": found.ok, "problems": found.problems, "files": found.files, "bytes": found.bytes}
+    facts = {
+        "identity": found.identity,
+        "ok": found.ok,
+        "problems": found.problems,
+        "files": found.files,
+        "bytes": found.bytes,
+    }
     show(facts, as_json, _text(directory, found))
     if not found.ok:
         if as_json:
             raise typer.Exit(3)
-        raise DataError(f"{directory}: {len(found.problems)} problems; restore the files from a copy, or remove the directory and run again")
+        raise DataError(
+            f"{directory}: {len(found.problems)} problems; "
+            "restore the files from a copy, or remove the directory and run again"
+        )
 
 
 def _share(sample: str) -> float:
@@ -41,6 +52,8 @@ def _share(sample: str) -> float:
 
 def _text(directory: Path, found: Verification) -> str:
     if found.ok:
-        return f"{directory}: {found.files} files, {found.bytes:,} bytes, as the manifest says\nidentity {found.identity}"
+        return (
+            f"{directory}: {found.files} files, {found.bytes:,} bytes, as the manifest says\nidentity {found.identity}"
+        )
     more = [f"... and {len(found.problems) - SHOWN} more"] if len(found.problems) > SHOWN else []
     return "\n".join([*found.problems[:SHOWN], *more])

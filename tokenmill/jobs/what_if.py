@@ -46,7 +46,10 @@ def command(
     manifest = Manifest.load(directory)
     was = with_overrides(find_recipe(recipe or manifest.name), list(manifest.overrides))
     if f"{was.name}@{was.version}" != manifest.recipe:
-        raise RecipeError(f"{directory}: made by {manifest.recipe}, this version's is {was.name}@{was.version}; ask the version that made it")
+        raise RecipeError(
+            f"{directory}: made by {manifest.recipe}, this version's is {was.name}@{was.version}; "
+            "ask the version that made it"
+        )
     then = with_overrides(was, set_)
     _check_only_filters_change(was, then)
     answer = ask(directory, manifest, then)
@@ -88,16 +91,24 @@ def _ask_shard(
     dropped = fate == ledger.DROPPED
     answer.documents += len(fate)
     answer.kept_now += int((fate == ledger.KEPT).sum())
-    names = np.array([f"{s}.{r}" for s, r in zip(books["stage"].to_pylist(), books["rule"].to_pylist(), strict=True)], object)
+    names = np.array(
+        [f"{s}.{r}" for s, r in zip(books["stage"].to_pylist(), books["rule"].to_pylist(), strict=True)], object
+    )
     answer.dropped_now.update(names[dropped].tolist())
     ids = np.array(books["id"].to_pylist(), object)
     for n, step in enumerate(recipe.steps):
         if isinstance(step, Filter):
             chosen = np.flatnonzero(alive)
-            decision = step.decide(pa.Table.combine_chunks(measures.take(pa.array(chosen))).to_batches()[0]) if len(chosen) else None
+            decision = (
+                step.decide(pa.Table.combine_chunks(measures.take(pa.array(chosen))).to_batches()[0])
+                if len(chosen)
+                else None
+            )
             if decision is not None:
                 fails = pc.is_valid(decision.rule).to_numpy(zero_copy_only=False)
-                answer.dropped_then.update(f"{step.name}.{r}" for r in decision.rule.filter(pc.is_valid(decision.rule)).to_pylist())
+                answer.dropped_then.update(
+                    f"{step.name}.{r}" for r in decision.rule.filter(pc.is_valid(decision.rule)).to_pylist()
+                )
                 gone.update(ids[chosen[fails & (fate[chosen] == ledger.KEPT)]].tolist())
                 alive[chosen[fails]] = False
         elif isinstance(step, Barrier | Measure) or (isinstance(step, Stage) and step.edits):
@@ -112,7 +123,9 @@ def _ask_shard(
 def _check_only_filters_change(was: Recipe, then: Recipe) -> None:
     for before, after in zip(was.all_steps(), then.all_steps(), strict=True):
         if before != after and not isinstance(after, Filter):
-            raise RecipeError(f"{after.name} is no filter: what it would do is not in the measures; run the recipe with --set instead")
+            raise RecipeError(
+                f"{after.name} is no filter: what it would do is not in the measures; run the recipe with --set instead"
+            )
 
 
 def _text(answer: Answer, recipe: Recipe) -> str:

@@ -58,4 +58,10 @@ def _verdict(row: dict[str, Any]) -> str:
 
 
 def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) and value != int(value) else f"{value:,.0f}" if isinstance(value, float) else str(value)
+    return (
+        f"{value:.4g}"
+        if isinstance(value, float) and value != int(value)
+        else f"{value:,.0f}"
+        if isinstance(value, float)
+        else str(value)
+    )

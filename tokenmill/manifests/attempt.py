@@ -84,20 +84,24 @@ class Attempt:
             rows, rows_hash = parquet.rows, parquet.rows_hash
             found = pq.read_metadata(self._folder / path).num_rows
             if found != rows:
-                raise DataError(f"{path}: wrote {rows:,} rows, the file holds {found:,}; the disk or a library is at fault")
+                raise DataError(
+                    f"{path}: wrote {rows:,} rows, the file holds {found:,}; the disk or a library is at fault"
+                )
         return Shard(path=path, kind=kind, rows=rows, bytes=file.bytes, sha256=file.sha256, rows_hash=rows_hash)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for _, file, _ in self._files.values():
             file.abandon()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _as_json(shard: Shard) -> dict[str, Any]:
-    return {name: getattr(shard, name) for name in Shard.__slots__}  # type: ignore[attr-defined]
+    return {name: getattr(shard, name) for name in Shard.__slots__}
 
 
 def _bytes_hash(path: Path) -> str:

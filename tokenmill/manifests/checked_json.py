@@ -43,7 +43,9 @@ def load(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, AttributeError, TypeError):
         intact = False
     if not intact:
-        raise DataError(f"{path}: not as it was written (its checksum does not fit); restore it or re-run the command that made it")
+        raise DataError(
+            f"{path}: not as it was written (its checksum does not fit); restore it or re-run the command that made it"
+        )
     return body  # type: ignore[no-any-return]
 
 

@@ -34,5 +34,8 @@ def fates_of(directory: Path, id_: str) -> list[Fate]:
         rows = pq.read_table(path).take(places).to_pylist()
         beside = shard.path.replace("ledger/", "measures/", 1)
         values = pq.read_table(directory / beside).take(places).to_pylist() if beside in measured else [{}] * len(rows)
-        found += [Fate(row, {k: v for k, v in m.items() if k not in {"id", "row"} and v is not None}) for row, m in zip(rows, values, strict=True)]
+        found += [
+            Fate(row, {k: v for k, v in m.items() if k not in {"id", "row"} and v is not None})
+            for row, m in zip(rows, values, strict=True)
+        ]
     return found

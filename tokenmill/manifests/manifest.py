@@ -82,9 +82,14 @@ class Manifest:
                 **body,
             )
         except (TypeError, KeyError) as error:
-            raise DataError(f"{file}: not a manifest of this version ({error}); re-run the command that made it") from error
+            raise DataError(
+                f"{file}: not a manifest of this version ({error}); re-run the command that made it"
+            ) from error
         if manifest.identity != identity:
-            raise DataError(f"{file}: says identity {identity}, its content gives {manifest.identity}; re-run the command that made it")
+            raise DataError(
+                f"{file}: says identity {identity}, its content gives {manifest.identity}; "
+                "re-run the command that made it"
+            )
         return manifest
 
 

@@ -26,7 +26,7 @@ class RowsHash:
             raise ValueError(f"rows of another schema: got {batch.schema}, began with {self._schema}")
         self.rows += batch.num_rows
         for column, (nulls, lengths, values) in zip(batch.columns, self._streams, strict=True):
-            nulls.update(np.ascontiguousarray(column.is_null().to_numpy(zero_copy_only=False)))
+            nulls.update(np.ascontiguousarray(column.is_null().to_numpy(zero_copy_only=False)).data)
             _update_values(column, lengths, values)
 
     def hexdigest(self) -> str:
@@ -54,8 +54,12 @@ def _update_values(column: pa.Array, lengths: "xxhash.xxh3_128", values: "xxhash
     if pa.types.is_large_binary(kind) or pa.types.is_large_list(kind):
         if column.null_count:  # the bytes under a null are nobody's
             column = pc.fill_null(column, b"") if pa.types.is_large_binary(kind) else _lists_without_nulls(column)
-        offsets = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1] if len(column) else np.zeros(1, np.int64)
-        lengths.update(np.ascontiguousarray(np.diff(offsets)))
+        offsets = (
+            np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
+            if len(column)
+            else np.zeros(1, np.int64)
+        )
+        lengths.update(np.ascontiguousarray(np.diff(offsets)).data)
         if pa.types.is_large_binary(kind):
             if offsets[-1] > offsets[0]:
                 values.update(memoryview(column.buffers()[2])[int(offsets[0]) : int(offsets[-1])])
@@ -69,7 +73,7 @@ def _update_values(column: pa.Array, lengths: "xxhash.xxh3_128", values: "xxhash
             return
         if column.null_count:
             column = pc.fill_null(column, 0)
-        values.update(np.ascontiguousarray(column.to_numpy(zero_copy_only=False)))
+        values.update(np.ascontiguousarray(column.to_numpy(zero_copy_only=False)).data)
 
 
 def _lists_without_nulls(column: pa.Array) -> pa.Array:

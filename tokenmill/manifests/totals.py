@@ -60,13 +60,17 @@ class Totals:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Totals":
-        return cls(**{name: Counter(v) if isinstance(v, dict) else v for name, v in values.items()})
+        totals = cls()
+        for name, value in values.items():
+            setattr(totals, name, Counter(value) if isinstance(value, dict) else value)
+        return totals
 
     def check_balance(self) -> None:
         """Raises DataError unless every document that came in or was made has exactly one fate."""
         left = self.kept + self.dropped.total() + self.duplicates.total() + self.errors.total()
         if self.documents_in + self.made != left:
             raise DataError(
-                f"{self.documents_in:,} documents in + {self.made:,} made, but {self.kept:,} kept + {self.dropped.total():,} "
-                f"dropped + {self.duplicates.total():,} duplicates + {self.errors.total():,} errors: the run does not balance"
+                f"{self.documents_in:,} documents in + {self.made:,} made, but {self.kept:,} kept + "
+                f"{self.dropped.total():,} dropped + {self.duplicates.total():,} duplicates + "
+                f"{self.errors.total():,} errors: the run does not balance"
             )

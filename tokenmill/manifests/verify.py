@@ -75,9 +75,12 @@ def _check_file(directory: Path, shard: Shard, reread: bool) -> list[str]:
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:
             return [f"{shard.path}: changed since it was written (sha256 differs)"]
-    rows, rows_hash = _rows(path) if path.suffix == ".parquet" and shard.kind != "tokens" else (shard.rows, _bytes_hash(path))
+    rows, rows_hash = (
+        _rows(path) if path.suffix == ".parquet" and shard.kind != "tokens" else (shard.rows, _bytes_hash(path))
+    )
     if (rows, rows_hash) != (shard.rows, shard.rows_hash):
-        return [f"{shard.path}: holds {rows:,} rows hashing to {rows_hash}, the manifest says {shard.rows:,} and {shard.rows_hash}"]
+        said = f"the manifest says {shard.rows:,} and {shard.rows_hash}"
+        return [f"{shard.path}: holds {rows:,} rows hashing to {rows_hash}, {said}"]
     return []
 
 
@@ -101,7 +104,11 @@ def _strangers(directory: Path, manifest: Manifest) -> list[str]:
     """Files in the run's folders that the manifest does not know: they would be read by whoever globs."""
     known = {s.path for s in manifest.shards} | {FILE, SHARDS_FILE, PROVENANCE}
     present = (p for name in OUTPUTS for p in (directory / name).rglob("*") if p.is_file())
-    return [f"{p.relative_to(directory).as_posix()}: not in the manifest" for p in sorted(present) if p.relative_to(directory).as_posix() not in known]
+    return [
+        f"{p.relative_to(directory).as_posix()}: not in the manifest"
+        for p in sorted(present)
+        if p.relative_to(directory).as_posix() not in known
+    ]
 
 
 def _check_books(directory: Path, manifest: Manifest) -> list[str]:
@@ -148,7 +155,10 @@ def _check_tokens(directory: Path, manifest: Manifest) -> list[str]:
     total = 0
     eod = manifest.facts.get("eod")
     for prefix in _token_prefixes(directory, manifest):
-        problems += [p if str(p).startswith("tokens/") else f"{prefix.relative_to(directory)}: {p}" for p in check_token_shard(prefix, eod)]
+        problems += [
+            p if str(p).startswith("tokens/") else f"{prefix.relative_to(directory)}: {p}"
+            for p in check_token_shard(prefix, eod)
+        ]
         if not problems:
             total += pa.compute.sum(pq.read_table(f"{prefix}.map.parquet", columns=["length"])["length"]).as_py() or 0
     if not problems and total != manifest.totals["tokens"]:
