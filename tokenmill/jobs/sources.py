@@ -8,12 +8,11 @@ from pathlib import Path
 
 from tokenmill.core.errors import RecipeError
 from tokenmill.core.source import File, Source
-from tokenmill.ingest.files import Files, recognised
+from tokenmill.ingest.files import Files
+from tokenmill.ingest.formats import HEAD_BYTES, recognised
 from tokenmill.jobs.console import warn
 from tokenmill.manifests import manifest
 from tokenmill.manifests.manifest import Manifest
-
-HEAD_BYTES = 512  # of a file with a name that says nothing: enough to know its format
 
 
 @dataclass(frozen=True, slots=True)
