@@ -23,6 +23,8 @@ VOCABULARY = 4096
 END = "<|endoftext|>"
 TOKENIZER_CHARS = 4_000_000  # of text the demo's own tokenizer learns from: five seconds
 SEQUENCE, BATCH, STEPS = 256, 8, 30
+# A phase needs shards of its own: Megatron starts every dataset anew at a phase change. Toy sources need toy shards.
+SHARD_TOKENS = {"code": 500_000, "docs": 4_000}
 
 BLEND = """\
 # The demo's blend: code beside documentation, more documentation at the end.
@@ -67,13 +69,13 @@ def command(
     _say(f"4/6 Tokens, in Megatron's format, with {'a tokenizer trained on the result' if own else tokenizer}")
     if own and not tokenizer.exists():
         write_whole(tokenizer, _train_tokenizer([out / "code", out / "docs"]).encode())
-    for name in ("code", "docs"):
+    for name, per_shard in SHARD_TOKENS.items():
         tokenize_job.command(
             source=[str(out / name)],
             tokenizer=tokenizer,
             out=out / "tokens" / name,
             holdout=0.05,
-            shard_tokens=500_000,
+            shard_tokens=per_shard,
             workers=workers,
         )
     _say("5/6 Blend, and 30 steps of a tiny hybrid Mamba-MoE-attention model on it")
