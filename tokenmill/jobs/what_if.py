@@ -113,7 +113,8 @@ def _ask_shard(
                 alive[chosen[fails]] = False
         elif isinstance(step, Barrier | Measure) or (isinstance(step, Stage) and step.edits):
             beyond = alive & (left < n) & (fate != ledger.DUPLICATE)
-            answer.unknown[step.name] += int(beyond.sum())
+            if beyond.any():
+                answer.unknown[step.name] += int(beyond.sum())
             alive &= ~beyond
     duplicates = alive & (fate == ledger.DUPLICATE)
     pending.update(k for k, d in zip(books["keeper"].to_pylist(), duplicates, strict=True) if d)

@@ -1,0 +1,71 @@
+"""what-if answers from measures alone what a new run would say, and says what it cannot know."""
+
+from pathlib import Path
+
+import pytest
+from toys import Count, Length, SameFirstWord, Silence, lines_source
+
+from tokenmill.core.errors import RecipeError
+from tokenmill.core.recipe import Recipe
+from tokenmill.engines import local
+from tokenmill.engines.plan import make_plan, open_local
+from tokenmill.jobs.cli import main
+from tokenmill.jobs.overrides import with_overrides
+from tokenmill.jobs.what_if import Answer, ask
+from tokenmill.manifests.manifest import Manifest
+
+TEXT = "one\none two\none two three\nanother one\nlast but not least\n!broken\n"
+FILTERS = Recipe("toy", (Count(), Length(words_at_least=2)))
+DEDUP = Recipe("toy", (Count(), Length(words_at_least=2), SameFirstWord()))
+
+
+def run(recipe: Recipe, folder: Path, out: Path) -> Manifest:
+    folder.mkdir(exist_ok=True)
+    (folder / "a.txt").write_text(TEXT)
+    return local.run(make_plan(recipe, [lines_source(folder)], open_local), out, workers=1, progress=Silence())
+
+
+def answer(recipe: Recipe, tmp_path: Path, *settings: str) -> Answer:
+    manifest = run(recipe, tmp_path / "in", tmp_path / "out")
+    return ask(tmp_path / "out", manifest, with_overrides(recipe, list(settings)))
+
+
+@pytest.mark.parametrize("words", [0, 1, 2, 3, 4, 9])
+def test_without_barriers_the_answer_is_that_of_a_new_run(tmp_path, words):
+    told = answer(FILTERS, tmp_path, f"length.words_at_least={words}")
+    again = run(with_overrides(FILTERS, [f"length.words_at_least={words}"]), tmp_path / "in", tmp_path / "again")
+    dropped = again.totals["dropped"].get("length.words_at_least", 0)
+    admitted = 1 if words <= 1 else 0  # `one` was dropped, so nothing behind the filter ever saw it
+    assert told.dropped_then["length.words_at_least"] == dropped
+    assert told.kept_then + admitted == again.totals["kept"]
+
+
+def test_a_document_that_would_reach_a_barrier_anew_is_unknown_from_there(tmp_path):
+    told = answer(DEDUP, tmp_path, "length.words_at_least=1")
+    assert told.unknown == {"same_first_word": 1}
+
+
+def test_duplicates_of_a_document_that_would_go_are_unknown(tmp_path):
+    """`one two three` is kept for `one two`; were four words wanted, its duplicate would go before it anyway."""
+    assert answer(DEDUP, tmp_path, "length.words_at_least=4").unknown.total() == 0
+
+
+def test_the_same_bounds_change_nothing(tmp_path):
+    told = answer(DEDUP, tmp_path)
+    assert (told.kept_now, told.kept_then, told.unknown.total()) == (3, 3, 0)
+    assert told.dropped_now == told.dropped_then
+
+
+def test_only_filters_can_be_asked_about(tmp_path, capsys):
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n')
+    run_args = ["--source", str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "out"), "--workers", "1"]
+    assert main(["run", "extract", *run_args]) == 0
+    assert main(["what-if", str(tmp_path / "out"), "--set", "extract_html.main_content=false"]) == 2
+    assert "extract_html is no filter" in capsys.readouterr().err
+
+
+def test_a_directory_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match="no such directory"):
+        from tokenmill.jobs.what_if import command
+
+        command(directory=tmp_path / "none", set_=["a.b=1"])
