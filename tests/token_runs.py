@@ -30,7 +30,7 @@ def token_run(directory: Path, shards: dict[str, Documents], **facts: Any) -> Pa
             {
                 "id": pa.array([f"{i:032x}" for i in range(n)]),
                 "source": pa.array(["made"] * n),
-                "shard": pa.array([0] * n, pa.int32()),
+                "shard_name": pa.array(["s-00000"] * n),
                 "row": pa.array(range(n), pa.int64()),
                 "ids": pa.array(content, pa.large_list(pa.int32())),
             }

@@ -211,6 +211,7 @@ class ByIdInGroupsOfAbout(Regroup):
 class PlainText(Format):
     name: ClassVar[str] = "plain_text"
     revision: ClassVar[int] = 1
+    reads: ClassVar[pa.Schema] = TEXT
     folder: ClassVar[str] = "plain"
     suffixes: ClassVar[tuple[str, ...]] = (".txt",)
 

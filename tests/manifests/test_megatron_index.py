@@ -23,7 +23,7 @@ def prefix(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
         {
             "id": pa.array([f"{i:032x}" for i in range(n)]),
             "source": pa.array(["web"] * n),
-            "shard": pa.array([0] * n, pa.int32()),
+            "shard_name": pa.array(["s-00000"] * n),
             "row": pa.array(range(n), pa.int64()),
             "ids": pa.array(DOCUMENTS, pa.large_list(pa.int32())),
         }

@@ -25,7 +25,7 @@ def rows(documents: Sequence[Sequence[int] | None]) -> pa.RecordBatch:
         {
             "id": pa.array([f"{i:032x}" for i in range(n)]),
             "source": pa.array(["web"] * n),
-            "shard": pa.array([i % 3 for i in range(n)], pa.int32()),
+            "shard_name": pa.array([f"s-{i % 3}" for i in range(n)]),
             "row": pa.array([100 + i for i in range(n)], pa.int64()),
             "ids": pa.array(documents, pa.large_list(pa.int32())),
         }
@@ -68,7 +68,7 @@ def test_the_map_leads_from_a_document_to_its_tokens_and_back() -> None:
     assert found["start"].to_pylist() == [0, 4, 5, 7]
     assert found["length"].to_pylist() == [4, 1, 2, 51]
     assert found["row"].to_pylist() == [100, 101, 102, 103]
-    assert found["shard"].to_pylist() == [0, 1, 2, 0]
+    assert found["shard"].to_pylist() == ["s-0", "s-1", "s-2", "s-0"]
     assert found["length"].type == pa.int32() and found["start"].type == pa.int64()
 
 
@@ -92,7 +92,7 @@ def test_bytes_do_not_depend_on_how_batches_are_cut(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_what_a_shard_cannot_hold_is_an_error_naming_the_document(document: list[int] | None, complaint: str) -> None:
-    with pytest.raises(DataError, match=rf"document 0+2 \(shard 2, row 102\): {complaint}"):
+    with pytest.raises(DataError, match=rf"document 0+2 \(shard s-2, row 102\): {complaint}"):
         written([rows([[5, 0], [6, 0], document, [7, 0]])])
 
 

@@ -55,7 +55,7 @@ def lines(tmp_path: Path) -> Path:
 def test_every_document_comes_back_from_the_shards_by_its_map(lines: Path, tokenizer: Path, tmp_path: Path) -> None:
     manifest = run(lines, tmp_path / "out", tokenizer)
     decoder, eod = Tokenizer.from_file(str(tokenizer)), manifest.facts["eod"]
-    found: dict[tuple[int, int], str] = {}
+    found: dict[tuple[str, int], str] = {}
     total = 0
     for shard in (s for s in manifest.of_kind("tokens") if s.path.endswith(".bin")):
         prefix = tmp_path / "out" / shard.path.removesuffix(".bin")
@@ -66,7 +66,8 @@ def test_every_document_comes_back_from_the_shards_by_its_map(lines: Path, token
         for place in pq.read_table(f"{prefix}.map.parquet").to_pylist():
             document = ids[place["start"] : place["start"] + place["length"] - 1].tolist()
             found[place["shard"], place["row"]] = decoder.decode(document, skip_special_tokens=False)
-    wanted = {(0, row): line for row, line in enumerate(LINES[:90])} | {(1, i): x for i, x in enumerate(LINES[90:])}
+    first, second = ((f"lines-{n:05d}", part) for n, part in enumerate([LINES[:90], LINES[90:]]))
+    wanted = {(name, row): line for name, part in (first, second) for row, line in enumerate(part)}
     assert found == wanted
     assert manifest.totals["tokens"] == total
     assert manifest.totals["kept"] == len(LINES)

@@ -39,7 +39,11 @@ TRAVELLING = pa.schema(
     ]
 )
 
-INTERNAL = frozenset({"html", "charset", "error", *TRAVELLING.names})
+
+# What the engine adds for a recipe's format: the name of the shard that read the document, as in the ledger.
+SHARD_NAME = pa.field("shard_name", pa.string(), nullable=False)
+
+INTERNAL = frozenset({"html", "charset", "error", SHARD_NAME.name, *TRAVELLING.names})
 
 # A column that a tokenizing stage adds: ids written for the document, EOD included. The ledger copies it.
 TOKENS = pa.field("tokens", pa.int64())

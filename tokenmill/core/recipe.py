@@ -8,7 +8,7 @@ from itertools import pairwise
 import pyarrow as pa
 
 from tokenmill.core.barrier import Barrier, Regroup, Summary, Verdict
-from tokenmill.core.document import RECORD, TRAVELLING
+from tokenmill.core.document import RECORD, SHARD_NAME, TRAVELLING
 from tokenmill.core.errors import RecipeError
 from tokenmill.core.format import Format
 from tokenmill.core.stage import Filter, Measure, Stage
@@ -46,6 +46,8 @@ class Recipe:
         regrouped: Regroup | None = None
         for step in self.all_steps():
             where = f"{self.name}: {step.name}"
+            if isinstance(step, Format):
+                columns = columns.append(SHARD_NAME)
             for field in step.reads:
                 if field.name not in columns.names:
                     raise RecipeError(f"{where} reads {field.name}: {field.type}, and no step before it adds that")

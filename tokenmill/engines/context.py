@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from tokenmill.core.barrier import Regroup, Summary, Verdict
-from tokenmill.core.document import DOCUMENT, INTERNAL, TOKENS
+from tokenmill.core.document import DOCUMENT, INTERNAL, TRAVELLING
 from tokenmill.core.recipe import Segment
 from tokenmill.engines.plan import Plan
 from tokenmill.manifests.attempt import WORK
@@ -48,6 +48,16 @@ class Context:
     def shard_names(self) -> pa.StringArray:
         return pa.array([s.name for s in self.plan.shards], pa.string())
 
+    def carried(self, segment: int, columns: pa.Schema) -> list[str]:
+        """Which of `columns` must travel from `segment` on: all, or what a format and the steps before it read."""
+        recipe = self.plan.recipe
+        if recipe.format is None or self.regroup_of(segment) is None:
+            return list(columns.names)
+        later = [s for seg in self.segments[segment + 1 :] for s in (*seg.stages, *seg.barriers)]
+        readers = [self.regroup_of(segment), *later, recipe.format]
+        needed = {"id", "source", *TRAVELLING.names} | {f.name for step in readers if step is not None for f in step.reads}
+        return [name for name in columns.names if name in needed]
+
     def verdicts_before(self, segment: int) -> list[Verdict]:
         return [b for b in self.segments[segment - 1].barriers if isinstance(b, Verdict)] if segment else []
 
@@ -83,7 +93,3 @@ class Context:
     def dropped(self, segment: int, shard: str) -> str:
         behind = "" if segment == 0 else f".after-{self.segments[segment - 1].barriers[-1].name}"
         return f"dropped/{shard}{behind}.parquet"
-
-
-def has_tokens(schema: pa.Schema) -> bool:
-    return TOKENS.name in schema.names

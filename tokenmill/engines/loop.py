@@ -43,6 +43,8 @@ def run_stages(stages: Sequence[Stage], batch: pa.RecordBatch, leave: Leave) -> 
 
 def take_errors(batch: pa.RecordBatch, stage: str, leave: Leave) -> pa.RecordBatch:
     """Let the rows leave whose `error` is set."""
+    if "error" not in batch.schema.names:  # behind a regroup only what is still read travels
+        return batch
     errors = batch["error"]
     if errors.null_count == len(errors):
         return batch

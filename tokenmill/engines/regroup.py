@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, cast
 import pyarrow as pa
 
 from tokenmill.core.barrier import Regroup
-from tokenmill.core.document import BATCH_BYTES
+from tokenmill.core.document import BATCH_BYTES, SHARD_NAME
 from tokenmill.core.errors import DataError
 from tokenmill.core.format import Format
 from tokenmill.engines.context import Context
@@ -101,7 +101,8 @@ class GatherTask:
             for batch in done:
                 file.write(batch)
         else:
-            _write_format(context.plan.recipe.format, self.name, attempt, done)
+            named = (b.append_column(SHARD_NAME, context.shard_names.take(b["shard"])) for b in done)
+            _write_format(context.plan.recipe.format, self.name, attempt, named)
 
 
 def _write_format(format_: Format, name: str, attempt: Attempt, batches: Iterable[pa.RecordBatch]) -> None:

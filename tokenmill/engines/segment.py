@@ -128,6 +128,7 @@ class _Ends:
             file.write(_with_shard(barrier.emit(batch), batch))
         for summary, parts in self._summaries:
             parts.append(summary.observe(batch))
+        batch = batch.select(self._context.carried(self._segment, batch.schema))
         self._open(batch.schema).write_batch(batch)
 
     def close(self) -> None:

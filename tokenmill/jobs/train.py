@@ -20,7 +20,9 @@ EVERY_STEP_UNTIL = 100  # steps in all; longer runs tell of every tenth
 
 def command(
     blend: Annotated[Path, typer.Option(help="The --out of `tokenmill blend`.")],
-    out: Annotated[Path, typer.Option(help="Checkpoints and metrics: new, or this very training to go on with.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Checkpoints and metrics; by default beside the blend, named for blend and model.")
+    ] = None,
     model: Annotated[str, typer.Option(help=f"One of: {', '.join(MODELS)}.")] = "tiny",
     launcher: Annotated[str, typer.Option(help="What runs the steps.")] = "torch",
     steps: Annotated[int | None, typer.Option(help="Stop behind this step; by default at the end.")] = None,
@@ -36,6 +38,7 @@ def command(
     if checkpoint_every < 1:
         raise RecipeError(f"--checkpoint-every {checkpoint_every}: want at least 1 step")
     data = read_blend(blend)
+    out = out or blend.resolve().parent / f"{blend.resolve().name}-{model}"
     shape = model_named(model, data.vocabulary_size)
     request = TrainingRequest(blend=data, model=shape, optimiser=Optimiser(global_batch=batch, seed=seed))
     last = request.steps(steps)

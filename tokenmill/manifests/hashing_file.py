@@ -14,9 +14,12 @@ class HashingFile:
         self._file = path.open("wb")
         self._sha256 = hashlib.sha256()
         self._bytes = 0
+        self._abandoned = False
 
     def write(self, data: bytes | memoryview) -> int:
         view = memoryview(data).cast("B")
+        if self._abandoned:  # Arrow's writers write their footers even when they are thrown away
+            return len(view)
         self._file.write(view)
         self._sha256.update(view)
         self._bytes += len(view)
@@ -39,7 +42,7 @@ class HashingFile:
 
     @property
     def closed(self) -> bool:
-        return self._file.closed
+        return self._file.closed and not self._abandoned
 
     def close(self) -> None:
         """Flush to disk, so that a name given afterwards never stands for less than was written."""
@@ -50,6 +53,7 @@ class HashingFile:
 
     def abandon(self) -> None:
         """Close without waiting for the disk: the file is not wanted."""
+        self._abandoned = True
         if not self._file.closed:
             try:
                 self._file.close()

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tokenmill.core.document import SHARD_NAME
 from tokenmill.core.errors import DataError, RecipeError
 from tokenmill.core.format import Format
 
@@ -22,7 +23,7 @@ MAP = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
-        pa.field("shard", pa.int32(), nullable=False),  # where the run that tokenized it read the document,
+        pa.field("shard", pa.string(), nullable=False),  # where the run that tokenized it read the document,
         pa.field("row", pa.int64(), nullable=False),  # as in its ledger
         pa.field("position", pa.int64(), nullable=False),  # 0, 1, ...: the document's number in this token shard
         pa.field("start", pa.int64(), nullable=False),  # its first token, counted in tokens from the shard's first
@@ -44,7 +45,7 @@ class MegatronShards(Format):
     name: ClassVar[str] = "megatron"
     revision: ClassVar[int] = 1
     reads: ClassVar[pa.Schema] = pa.schema(
-        [*(MAP.field(name) for name in ("id", "source", "shard", "row")), ("ids", pa.large_list(pa.int32()))]
+        [*(MAP.field(name) for name in ("id", "source", "row")), SHARD_NAME, ("ids", pa.large_list(pa.int32()))]
     )
     folder: ClassVar[str] = "tokens"
     suffixes: ClassVar[tuple[str, ...]] = (".bin", ".idx", ".map.parquet")
@@ -83,7 +84,7 @@ class MegatronShards(Format):
             )
         tokens.write(ids.astype(dtype).tobytes())
         lengths.append(here.astype(np.int32))
-        columns = [batch[name] for name in ("id", "source", "shard", "row")]
+        columns = [batch[name] for name in ("id", "source", SHARD_NAME.name, "row")]
         return pa.table([*columns, pa.array(here, pa.int32())], names=["id", "source", "shard", "row", "length"])
 
 
@@ -127,5 +128,5 @@ def _write_index(file: BinaryIO, lengths: npt.NDArray[np.int32], dtype: np.dtype
 
 def _document(batch: pa.RecordBatch, row: int) -> str:
     """For an error: which document, and where it was read."""
-    id, shard, number = (batch[name][int(row)].as_py() for name in ("id", "shard", "row"))
+    id, shard, number = (batch[name][int(row)].as_py() for name in ("id", SHARD_NAME.name, "row"))
     return f"document {id} (shard {shard}, row {number})"
