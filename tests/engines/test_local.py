@@ -1,5 +1,6 @@
 """The local engine, on small real recipes: every document accounted for, the same bytes however it runs."""
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 
@@ -118,6 +119,16 @@ def test_dropped_documents_keep_their_text(folder, tmp_path):
     assert sorted([*kept, *(t for t in texts.elements() if t is not None)]) == sorted(
         t for t in FRUIT + TOOLS if not t.startswith(("#", "!"))
     )
+
+
+def test_a_recipe_may_forget_the_text_of_what_it_drops(folder, tmp_path):
+    forgetful = dataclasses.replace(DEDUP, keeps_dropped=False)
+    assert forgetful.version != DEDUP.version
+    with_text, without = run(DEDUP, folder, tmp_path / "a"), run(forgetful, folder, tmp_path / "b")
+    assert with_text.of_kind("dropped")
+    assert not without.of_kind("dropped")
+    assert without.totals == with_text.totals
+    assert verify(tmp_path / "b").ok
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,16 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """`steps` in order. `format` is None where the run ends in Parquet documents."""
+    """`steps` in order. `format` is None where the run ends in Parquet documents.
+
+    `keeps_dropped`: documents that leave are kept under dropped/, with their text. Without, the ledger alone
+    remembers them, and what a filter took can only be had again by a new run.
+    """
 
     name: str
     steps: tuple[Stage | Barrier, ...]
     format: Format | None = None
+    keeps_dropped: bool = True
 
     def all_steps(self) -> tuple[Stage | Barrier | Format, ...]:
         return self.steps if self.format is None else (*self.steps, self.format)
@@ -101,7 +106,8 @@ class Recipe:
     @property
     def version(self) -> str:
         """12 hex digits over the versions of all steps, in order."""
-        return hashlib.sha256("\n".join(s.version for s in self.all_steps()).encode()).hexdigest()[:12]
+        versions = [s.version for s in self.all_steps()] + ([] if self.keeps_dropped else ["without dropped"])
+        return hashlib.sha256("\n".join(versions).encode()).hexdigest()[:12]
 
 
 def _shares_pass(step: Barrier, following: Stage | Barrier | None) -> bool:

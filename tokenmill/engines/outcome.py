@@ -30,13 +30,14 @@ class Outcome:
         self.left = 0
 
     def leave(self, leaving: Leaving) -> None:
-        """Documents leave: their text goes to dropped/."""
+        """Documents leave: their text goes to dropped/, unless the recipe does not want it."""
         batch = leaving.batch
         self.left += batch.num_rows
-        if self._dropped is None:
+        if self._dropped is None and self._context.plan.recipe.keeps_dropped:
             path = self._context.dropped(self._segment, self._shard)
             self._dropped = self._attempt.parquet(path, "dropped", self._context.documents)
-        self._dropped.write(batch)
+        if self._dropped is not None:
+            self._dropped.write(batch)
         self._book(batch, leaving.fate, leaving)
 
     def keep(self, batch: pa.RecordBatch) -> None:

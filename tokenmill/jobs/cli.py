@@ -35,16 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         # standalone_mode=False lets our errors through; typer then returns an exit code it was given.
         result = typer.main.get_command(app).main(args=arguments, prog_name="tokenmill", standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        code = result if isinstance(result, int) else 0
+        if code == INTERRUPTED:  # typer turns Ctrl-C into this
+            warn("interrupted; the same command goes on where this one stopped")
+        return code
     except TokenmillError as error:
         code = EXIT_CODES[next(kind for kind in EXIT_CODES if isinstance(error, kind))]
         _complain(error, code, arguments)
         return code
-    except typer.Exit as leave:
-        return leave.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        warn("interrupted; the same command goes on where this one stopped")
-        return INTERRUPTED
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # click's own usage errors
             warn(f"tokenmill: {error.format_message()}")
