@@ -100,9 +100,10 @@ def test_a_line_of_200_megabytes_is_told_and_never_held(place):
     assert peak < 700_000_000
 
 
-def test_an_output_that_cannot_be_written(place, capsys):
+@pytest.mark.parametrize("out", ["file/out", "/proc/nowhere/out"])
+def test_an_output_that_cannot_be_written(place, capsys, out):
     (place / "file").write_text("")
-    assert run(place, "good.jsonl", out="file/out") == 2
+    assert run(place, "good.jsonl", out=out) == 2
     assert "cannot be written" in capsys.readouterr().err
 
 
@@ -153,6 +154,8 @@ def test_json_prints_one_object_even_for_an_error(place, capsys):
     assert (told["exit_code"], told["error"]) == (2, "RecipeError")
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["rum"], ["run", "web_en"], ["verify"], ["run", "web_en", "--wurkers", "2"]])
+@pytest.mark.parametrize(
+    "arguments", [["run"], ["rum"], ["run", "web_en"], ["verify"], ["run", "web_en", "--wurkers", "2"]]
+)
 def test_a_command_that_is_not_understood_is_exit_2(arguments, capsys):
     assert main(arguments) == 2

@@ -16,7 +16,12 @@ PROSE = (
     "My sister kept birds there, which sang whenever somebody opened the door to bring wood. "
     "In spring they were let go, one after another, over the roofs of the town."
 )
-RECORDS = [{"text": PROSE}, {"text": PROSE, "id": "copy"}, {"txt": "none"}, {"text": "Drei Chinesen mit dem Kontrabass"}]
+RECORDS = [
+    {"text": PROSE},
+    {"text": PROSE, "id": "copy"},
+    {"txt": "none"},
+    {"text": "Drei Chinesen mit dem Kontrabass"},
+]
 
 
 @pytest.fixture
@@ -44,7 +49,7 @@ def test_every_document_of_the_run_is_answered_for(out, capsys):
         "kept": f"kept: {len(PROSE)} of {len(PROSE)} characters",
         "duplicate": "duplicate (exact_dedup) of",
         "error": "error in read: no text",
-        "dropped": "dropped by language.keep",
+        "dropped": "dropped by language.languages",
     }
     for row in rows:
         said = told(out, row["id"], capsys)

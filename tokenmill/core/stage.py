@@ -30,7 +30,7 @@ class Stage(Step):
 class Measure(Stage):
     """A stage whose added columns are measures: recorded for every document that reaches it, under measures/.
 
-    Measures do not judge. They are null only where `text` is null.
+    Measures do not judge. They are null only where there is nothing to measure: no text, or for a language blank text.
     """
 
 

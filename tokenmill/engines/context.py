@@ -55,7 +55,9 @@ class Context:
             return list(columns.names)
         later = [s for seg in self.segments[segment + 1 :] for s in (*seg.stages, *seg.barriers)]
         readers = [self.regroup_of(segment), *later, recipe.format]
-        needed = {"id", "source", *TRAVELLING.names} | {f.name for step in readers if step is not None for f in step.reads}
+        needed = {"id", "source", *TRAVELLING.names} | {
+            f.name for step in readers if step is not None for f in step.reads
+        }
         return [name for name in columns.names if name in needed]
 
     def verdicts_before(self, segment: int) -> list[Verdict]:

@@ -1,5 +1,6 @@
 """The directory that a run writes: whose it is, who holds it, and how it is left."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -29,9 +30,9 @@ def claimed(out: Path, request: dict[str, Any]) -> Iterator[None]:
         (out / WORK).mkdir(parents=True, exist_ok=True)
         lock = (out / WORK / "lock").open("w")
     except OSError as error:
-        if isinstance(error, PermissionError | NotADirectoryError | FileExistsError) or error.errno == 30:  # EROFS
-            raise RecipeError(f"{out}: cannot be written ({error.strerror}); choose another --out") from error
-        raise EngineError(f"{out}: {error.strerror}; make room, then run the same command again") from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise EngineError(f"{out}: {error.strerror}; make room, then run the same command again") from error
+        raise RecipeError(f"{out}: cannot be written ({error.strerror}); choose another --out") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,15 +2,14 @@
 
 import multiprocessing
 import os
-import resource
 import signal
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -170,10 +169,17 @@ def _work(pipe: Connection, context: Context) -> None:
             return
         try:
             body = task.run(context, report)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-            pipe.send(("done", body, peak))
+            pipe.send(("done", body, _peak_bytes()))
         except BaseException as error:
             pipe.send(("failed", _as_ours(error, task.describe(context))))
+
+
+def _peak_bytes() -> int:
+    """The largest resident set of this process so far. Not ru_maxrss: on Linux a child inherits its parent's."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def _as_ours(error: BaseException, where: str) -> TokenmillError:

@@ -21,7 +21,8 @@ EVERY_STEP_UNTIL = 100  # steps in all; longer runs tell of every tenth
 def command(
     blend: Annotated[Path, typer.Option(help="The --out of `tokenmill blend`.")],
     out: Annotated[
-        Path | None, typer.Option(help="Checkpoints and metrics; by default beside the blend, named for blend and model.")
+        Path | None,
+        typer.Option(help="Checkpoints and metrics; by default beside the blend, named for blend and model."),
     ] = None,
     model: Annotated[str, typer.Option(help=f"One of: {', '.join(MODELS)}.")] = "tiny",
     launcher: Annotated[str, typer.Option(help="What runs the steps.")] = "torch",

@@ -23,7 +23,7 @@ WEB_EN = Recipe(
     (
         ExtractHtml(),
         IdentifyLanguage(),
-        Language(keep=("en",), at_least=0.65),  # FineWeb; Nemotron-CC takes .3
+        Language(languages=("en",), at_least=0.65),  # FineWeb; Nemotron-CC takes .3
         MeasureText(),
         GopherRepetition(),
         GopherQuality(),

@@ -1,0 +1,67 @@
+# Each target works as the only command after `git clone`, on a machine with Python 3.11 or newer and make.
+# The environment is .venv; PYTHON=/path/to/python3.12 chooses the interpreter that makes it.
+
+PYTHON ?= python3
+DATA ?= ../shared/data
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help demo test test-all check bench gold clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo      raw files to a training step, on what is already on this machine"
+	@echo "make test      every test that takes seconds; make test-all adds those that take longer"
+	@echo "make check     ruff, mypy --strict, import contracts"
+	@echo "make bench     how fast it is, here, beside other tools (DATA=FOLDER of real documents)"
+	@echo "make gold      record the output of every step anew (after raising its revision)"
+	@echo "make clean     remove the environment and what tools left behind"
+
+demo: .venv/installed-models
+	$(BIN)/tokenmill demo
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: .venv/installed-dev
+	$(BIN)/python -m pytest
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict
+	$(BIN)/lint-imports
+
+bench: .venv/installed-bench
+	$(BIN)/python benchmarks/dedup.py
+	@if [ -d "$(DATA)" ]; then $(BIN)/python benchmarks/filters.py --data "$(DATA)"; \
+	else echo "benchmarks/filters.py needs real documents, and $(DATA) is not there: make bench DATA=FOLDER"; fi
+
+gold: .venv/installed-dev
+	$(BIN)/python tests/test_golden.py
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo
+	find tokenmill tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: a second call installs nothing until what is wanted changes.
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " \
+	+ sys.version.split()[0] + "; say PYTHON=/path/to/a/newer/one")'
+	$(PYTHON) -m venv .venv
+
+# torch first and by its exact version: so the build without CUDA is taken where pip knows of one, and
+# nothing that needs torch brings in another.
+.venv/installed-models: pyproject.toml constraints.txt | .venv/bin/python
+	$(INSTALL) "$$(grep '^torch==' constraints.txt)"
+	$(INSTALL) --editable '.[models]'
+	@touch $@
+
+.venv/installed-dev: .venv/installed-models
+	$(INSTALL) --editable '.[models,dev]'
+	@touch $@
+
+.venv/installed-bench: .venv/installed-models
+	$(INSTALL) --editable '.[models,bench]'
+	@touch $@
