@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from tokenmill.kernels.compiled import compiled
+
 _AHEAD = 256  # rows hashed before any is looked up: the look-ups then wait for memory side by side
 
 
@@ -66,7 +68,7 @@ def greedy_keepers(
     return Keepers(keeper, equal, *(int(count) for count in counts))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _buckets(signatures: Any, taking_part: Any, bands: Any) -> Any:
     """(int32[n, bands]: the bucket of each row, -1 where it is alone or takes no part; documents per bucket).
 
@@ -127,7 +129,7 @@ def _buckets(signatures: Any, taking_part: Any, bands: Any) -> Any:
     return buckets, sizes[:used]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _walk(
     signatures: Any,
     order: Any,

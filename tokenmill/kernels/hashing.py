@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import njit
 
+from tokenmill.kernels.compiled import compiled
 from tokenmill.kernels.hashing_xxh64 import xxh64
 
 Values: TypeAlias = pa.StringArray | pa.LargeStringArray | pa.BinaryArray | pa.LargeBinaryArray
@@ -134,13 +134,13 @@ def _validity(values: pa.Array) -> pa.Buffer | None:
     return pa.array(~_null(values)).buffers()[1] if values.null_count else None
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _hash64(data: Any, offsets: Any, seed: Any, hashes: Any) -> None:
     for i in range(len(hashes)):
         hashes[i] = xxh64(data, offsets[i], offsets[i + 1], seed)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _hash128(data: Any, offsets: Any, seeds: Any, halves: Any) -> None:
     for i in range(len(halves)):
         start, stop = offsets[i], offsets[i + 1]
@@ -148,7 +148,7 @@ def _hash128(data: Any, offsets: Any, seeds: Any, halves: Any) -> None:
         halves[i, 1] = xxh64(data, start, stop, seeds[1])  # the bytes are still in cache
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _to_hex(data: Any, offsets: Any, digits: Any) -> None:
     for i in range(len(offsets) - 1):
         at = np.int64(offsets[i])
@@ -160,7 +160,7 @@ def _to_hex(data: Any, offsets: Any, digits: Any) -> None:
             digits[at + 2 * k + 1] = low + 48 if low < 10 else low + 87
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _from_hex(data: Any, offsets: Any, null: Any, halves: Any) -> int:
     """Index of the first value that is no id, or -1."""
     for i in range(len(halves)):

@@ -11,6 +11,8 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
+from tokenmill.kernels.compiled import compiled
+
 P1 = np.uint64(0x9E3779B185EBCA87)
 P2 = np.uint64(0xC2B2AE3D27D4EB4F)
 P3 = np.uint64(0x165667B19E3779F9)
@@ -45,7 +47,7 @@ def round_(accumulator: Any, lane: Any) -> Any:
     return rotate(accumulator + lane * P2, 31) * P1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def xxh64(data: Any, start: Any, stop: Any, seed: Any) -> Any:
     """Hash of data[start:stop], a uint64; 0 <= start <= stop <= len(data) is the caller's duty."""
     at = np.int64(start)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import njit
 
+from tokenmill.kernels.compiled import compiled
 from tokenmill.kernels.hashing import data_and_offsets
 from tokenmill.kernels.minhash_shingles import finish, new_state, next_shingles
 from tokenmill.kernels.unicode_classes import CLASSES, LOWER
@@ -59,7 +59,7 @@ def coefficients(hashes: int, seed: int) -> tuple[npt.NDArray[np.uint32], npt.ND
     return (both >> np.uint64(32)).astype(np.uint32) | np.uint32(1), both.astype(np.uint32)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _signatures(
     data: Any, offsets: Any, null: Any, classes: Any, lower: Any, state: Any, a: Any, b: Any, result: Any, counts: Any
 ) -> None:
@@ -77,7 +77,7 @@ def _signatures(
                 _fold_in(shingles, n, halves, a, b, result[i])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _fold_in(shingles: Any, n: Any, halves: Any, a: Any, b: Any, signature: Any) -> None:
     for i in range(n):
         halves[i] = np.uint32(finish(shingles[i]))

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from numba import njit, types
 from numba.extending import intrinsic
 
+from tokenmill.kernels.compiled import compiled
 from tokenmill.kernels.hashing_xxh64 import load64
 from tokenmill.kernels.unicode_classes import WORD
 
@@ -80,7 +81,7 @@ def _load_until(data: Any, at: Any, stop: Any) -> Any:
     return x
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def code_point(data: Any, at: Any, stop: Any) -> Any:
     """(code point, bytes) at `at` < stop, reading nothing at `stop` or behind. Broken UTF-8 is (-1, 1)."""
     c = np.int64(data[at])
@@ -101,7 +102,7 @@ def code_point(data: Any, at: Any, stop: Any) -> Any:
     return value, width
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _rest_of_word(data: Any, at: Any, stop: Any, classes: Any, lower: Any, h: Any, chunk: Any, filled: Any) -> Any:
     """(hash, end) of a word whose first bytes are in `h` and the `filled` bytes of `chunk`, by code points."""
     while at < stop:
@@ -129,7 +130,7 @@ def _rest_of_word(data: Any, at: Any, stop: Any, classes: Any, lower: Any, h: An
     return h, at
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def next_shingles(data: Any, at: Any, stop: Any, classes: Any, lower: Any, state: Any, shingles: Any) -> Any:
     """(how many, where it stopped): the unfinished shingles of data[at:stop], as many as `shingles` (uint64) takes.
 

@@ -11,9 +11,9 @@ Raises ValueError for a document of 2 GiB or more.
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from numpy.typing import NDArray
 
+from tokenmill.kernels.compiled import compiled
 from tokenmill.kernels.text_measures_c4 import keep_lines
 from tokenmill.kernels.text_measures_flags import flags
 from tokenmill.kernels.text_measures_hash import table_size
@@ -53,7 +53,7 @@ def keep_c4_lines(texts: pa.LargeStringArray) -> pa.LargeStringArray:
     return pa.Array.from_buffers(pa.large_string(), len(texts), [_validity(texts), *buffers])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _measure_text(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
@@ -89,7 +89,7 @@ def _measure_text(
         out[:, d] = row
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _measure_lines(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
@@ -113,7 +113,7 @@ def _measure_lines(
             measure_fineweb(data, start, end, flags, n, hashes, ends, table, out[:, d])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _keep_lines(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],

@@ -13,9 +13,9 @@ character that is the first behind an end. An end is a character of TERMINAL, ex
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from tokenmill.kernels.compiled import compiled
 from tokenmill.kernels.text_measures_flags import DIGIT, LETTER, LOWERCASE, NOTABLE, SPACE, STOP, UPPERCASE, WORD
 from tokenmill.kernels.text_measures_names import TextMeasure
 from tokenmill.kernels.text_measures_utf8 import Integer, code_point
@@ -29,7 +29,7 @@ _FULL_STOP, _ELLIPSIS, _BULLET, _HYPHEN = 0x2E, 0x2026, 0x2022, 0x2D
 _NEWLINE, _RETURN, _CURLY, _BRACKET, _CLOSING, _HASH = 10, 13, 0x7B, 0x5B, 0x5D, 0x23
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _spells(data: NDArray[np.uint8], p: Integer, start: Integer, end: Integer, phrase: bytes) -> bool:
     """Does data[p:] begin with `phrase` (lower-case ASCII), its case aside, within start..end?"""
     if p < start or p + len(phrase) > end:
@@ -43,7 +43,7 @@ def _spells(data: NDArray[np.uint8], p: Integer, start: Integer, end: Integer, p
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _phrases_at(data: NDArray[np.uint8], p: Integer, start: Integer, end: Integer) -> Integer:
     """The phrases that the letter at `p` (v, k or m) stands in, at the place where we look for it."""
     letter = data[p] | 0x20
@@ -67,7 +67,7 @@ def _phrases_at(data: NDArray[np.uint8], p: Integer, start: Integer, end: Intege
     return 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _citation_at(data: NDArray[np.uint8], p: Integer, end: Integer, flags: NDArray[np.uint16]) -> Integer:
     """The end of the citation that begins with the bracket at `p`; `p` if none does. Cost: the digits in it."""
     q = p + 1
@@ -89,7 +89,7 @@ def _citation_at(data: NDArray[np.uint8], p: Integer, end: Integer, flags: NDArr
     return p
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _scan(
     data: NDArray[np.uint8], start: Integer, end: Integer, flags: NDArray[np.uint16]
 ) -> tuple[Integer, Integer, Integer, Integer, Integer, Integer, Integer, Integer]:
@@ -172,7 +172,7 @@ def _scan(
     return found, words, longest, sentences, hashes, ellipses, max(first, start), behind
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _line_end(data: NDArray[np.uint8], start: Integer, end: Integer) -> tuple[Integer, Integer]:
     """Where the line that begins at `start` ends, and where the next one begins."""
     p = start
@@ -192,7 +192,7 @@ def _line_end(data: NDArray[np.uint8], start: Integer, end: Integer) -> tuple[In
     return end, end
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _without_citations(
     data: NDArray[np.uint8],
     start: Integer,
@@ -214,7 +214,7 @@ def _without_citations(
     return at
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def keep_lines(
     data: NDArray[np.uint8],
     start: Integer,

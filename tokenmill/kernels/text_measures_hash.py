@@ -1,9 +1,9 @@
 """The 64-bit hash by which tokens, lines and paragraphs are compared within one document, and its table."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from tokenmill.kernels.compiled import compiled
 from tokenmill.kernels.hashing_xxh64 import load64
 from tokenmill.kernels.text_measures_utf8 import Integer
 
@@ -13,7 +13,7 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)  # odd: the golden ratio
 _MIX = np.uint64(0xD6E8FEB86659FD93)  # of rrmxmx (Pelle Evensen), found by search for avalanche
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def mixed(value: Integer) -> np.uint64:
     """A bijection of 64 bits under which all bits depend on all bits."""
     h = np.uint64(value)
@@ -22,20 +22,20 @@ def mixed(value: Integer) -> np.uint64:
     return h ^ h >> np.uint64(32)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def hash_pair(first: Integer, second: Integer) -> np.uint64:
     """The hash of two hashes, in this order."""
     return mixed(mixed(np.uint64(first) + _STEP) ^ np.uint64(second))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def hash_short(data: NDArray[np.uint8], start: Integer, end: Integer) -> np.uint64:
     """What `hash_bytes` gives, for 1 to 8 bytes that have 8 readable ones behind `start`. No branches."""
     h = _BEGIN + np.uint64(end - start) * _STEP
     return mixed(h ^ (load64(data, start) & (_ALL >> np.uint64(64 - 8 * (end - start)))))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def hash_bytes(data: NDArray[np.uint8], start: Integer, end: Integer) -> np.uint64:
     """The hash of data[start:end]. Cost: one mixing for 8 bytes."""
     h = _BEGIN + np.uint64(end - start) * _STEP
@@ -54,7 +54,7 @@ def hash_bytes(data: NDArray[np.uint8], start: Integer, end: Integer) -> np.uint
     return mixed(h ^ rest)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def table_size(entries: Integer) -> int:
     """A power of two, at least twice `entries`: how many slots of a table to use. At most 4 * entries + 2."""
     size = 2
@@ -63,7 +63,7 @@ def table_size(entries: Integer) -> int:
     return size
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def repeated(hashes: NDArray[np.uint64], chars: NDArray[np.int32], n: int, table: NDArray[np.int32]) -> tuple[int, int]:
     """How many of the first `n` hashes equal an earlier one, and the sum of `chars` over these.
 

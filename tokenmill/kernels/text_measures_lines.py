@@ -4,9 +4,9 @@ Source: datatrove 0.10, gopher_repetition_filter.py and fineweb_quality_filter.p
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from tokenmill.kernels.compiled import compiled
 from tokenmill.kernels.text_measures_flags import SPACE, STOP
 from tokenmill.kernels.text_measures_hash import hash_bytes, hash_pair, repeated
 from tokenmill.kernels.text_measures_names import LineMeasure, TextMeasure
@@ -16,7 +16,7 @@ _NEWLINE = 10
 SHORT_LINE = 30  # characters: FineWeb, arXiv:2406.17557
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def characters(data: NDArray[np.uint8], start: Integer, end: Integer) -> Integer:
     """How many characters data[start:end] has: the bytes that do not continue one."""
     count = 0
@@ -25,7 +25,7 @@ def characters(data: NDArray[np.uint8], start: Integer, end: Integer) -> Integer
     return count
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def stripped(
     data: NDArray[np.uint8], start: Integer, end: Integer, flags: NDArray[np.uint16]
 ) -> tuple[Integer, Integer]:
@@ -45,7 +45,7 @@ def stripped(
     return start, end
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def measure_repetition(
     data: NDArray[np.uint8],
     start: Integer,
@@ -112,7 +112,7 @@ def measure_repetition(
     return chars
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def measure_fineweb(
     data: NDArray[np.uint8],
     start: Integer,

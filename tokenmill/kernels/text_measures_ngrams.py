@@ -8,9 +8,9 @@ Source: Gopher (arXiv:2112.11446), table A1, as datatrove 0.10 computes it.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from tokenmill.kernels.compiled import compiled
 from tokenmill.kernels.text_measures_hash import hash_pair, mixed, table_size
 from tokenmill.kernels.text_measures_names import TextMeasure
 from tokenmill.kernels.text_measures_utf8 import Integer
@@ -20,7 +20,7 @@ _TOP = int(TextMeasure.SHARE_OF_CHARS_IN_TOP_2_GRAM) - FIRST_TOP
 _REPEATED = int(TextMeasure.SHARE_OF_CHARS_IN_REPEATED_5_GRAMS) - FIRST_REPEATED
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _group(
     keys: NDArray[np.uint64],
     places: NDArray[np.int32],
@@ -60,7 +60,7 @@ def _group(
     return top, best
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def measure_ngrams(
     n_tokens: Integer,
     hashes: NDArray[np.uint64],

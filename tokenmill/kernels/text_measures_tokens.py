@@ -14,9 +14,9 @@ These rules are as close as one pass without a list comes; `benchmarks/results/f
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from tokenmill.kernels.compiled import compiled
 from tokenmill.kernels.text_measures_flags import (
     CONTENT,
     DIGIT,
@@ -38,7 +38,7 @@ _BLANK, _APOSTROPHE, _CURLY_APOSTROPHE, _HYPHEN, _FULL_STOP = 0x20, 0x27, 0x2019
 _ASTERISK, _PLUS, _COMMA, _SLASH, _COLON, _LESS, _EQUALS, _GREATER, _CARET, _TILDE = (ord(c) for c in "*+,/:<=>^~")
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _joined(data: NDArray[np.uint8], p: Integer, end: Integer, flags: NDArray[np.uint16], before: Integer) -> Integer:
     """Where the word goes on behind the symbols that begin at `p`; `p` itself if it ends there (rule 1).
 
@@ -69,7 +69,7 @@ def _joined(data: NDArray[np.uint8], p: Integer, end: Integer, flags: NDArray[np
     return after
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _stop_word(data: NDArray[np.uint8], p: Integer, length: Integer) -> Integer:
     """The bit of the stop word that the `length` bytes (2 to 4) at `p` spell, or 0."""
     spelt = np.int64(0)
@@ -82,7 +82,7 @@ def _stop_word(data: NDArray[np.uint8], p: Integer, length: Integer) -> Integer:
     return 32 if spelt == _THAT else 64 if spelt == _HAVE else 128 if spelt == _WITH else 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def split_tokens(
     data: NDArray[np.uint8],
     start: Integer,

@@ -3,15 +3,16 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from tokenmill.kernels.compiled import compiled
 
 Integer = int | np.integer[Any]  # what a kernel calls an integer
 
 REPLACEMENT = 0xFFFD
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def code_point(data: NDArray[np.uint8], p: Integer, end: Integer) -> tuple[Integer, Integer]:
     """The code point that begins at `p` < `end`, and its width in bytes, 1..4; U+FFFD and 1 where there is none.
 
