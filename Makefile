@@ -32,16 +32,16 @@ check: .venv/installed-dev
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports
 
-bench: .venv/installed-bench
-	$(BIN)/python benchmarks/dedup.py
-	@if [ -d "$(DATA)" ]; then $(BIN)/python benchmarks/filters.py --data "$(DATA)"; \
+bench: .venv-bench/installed
+	.venv-bench/bin/python benchmarks/dedup.py
+	@if [ -d "$(DATA)" ]; then .venv-bench/bin/python benchmarks/filters.py --data "$(DATA)"; \
 	else echo "benchmarks/filters.py needs real documents, and $(DATA) is not there: make bench DATA=FOLDER"; fi
 
 gold: .venv/installed-dev
 	$(BIN)/python tests/test_golden.py
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo
+	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo
 	find tokenmill tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: a second call installs nothing until what is wanted changes.
@@ -62,6 +62,8 @@ clean:
 	$(INSTALL) --editable '.[models,dev]'
 	@touch $@
 
-.venv/installed-bench: .venv/installed-models
-	$(INSTALL) --editable '.[models,bench]'
+# Apart from .venv: datatrove brings another module called fasttext, which would take the place of ours.
+.venv-bench/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@touch $@
