@@ -138,6 +138,14 @@ def test_an_out_that_holds_another_recipes_run(place, capsys):
     assert verify(place / "out").ok
 
 
+def test_an_out_within_the_source_would_be_read_next_time(place, capsys):
+    (place / "in").mkdir()
+    (place / "in" / "a.jsonl").write_bytes(GOOD)
+    assert run(place, "in", out="in/out") == 2
+    assert "lies within --source" in capsys.readouterr().err
+    assert [p.name for p in (place / "in").iterdir()] == ["a.jsonl"]
+
+
 def test_an_unknown_set_key_names_the_nearest(place, capsys):
     assert run(place, "good.jsonl", "--set", "gopher_quality.word_at_least=3", recipe="web_en") == 2
     assert "did you mean gopher_quality.words_at_least?" in capsys.readouterr().err

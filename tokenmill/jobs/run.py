@@ -14,7 +14,7 @@ from tokenmill.jobs.console import show
 from tokenmill.jobs.overrides import with_overrides
 from tokenmill.jobs.progress import ConsoleProgress
 from tokenmill.jobs.recipes import find_recipe
-from tokenmill.jobs.sources import find_sources
+from tokenmill.jobs.sources import check_apart, find_sources
 from tokenmill.manifests.manifest import Manifest
 
 ENGINES = ("local",)
@@ -52,6 +52,7 @@ def run_recipe(
     """Plan, run and (unless `quiet`) print the result; the manifest, or None if only the plan was wanted."""
     if workers is not None and workers < 1:
         raise RecipeError(f"--workers {workers}: want 1 or more")
+    check_apart(sources, out)
     inputs = find_sources(sources)
     plan = make_plan(recipe, inputs.sources, open_local, parents=inputs.parents, overrides=overrides or [], facts=facts)
     if plan_only:

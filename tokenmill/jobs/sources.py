@@ -50,6 +50,14 @@ def find_sources(arguments: list[str]) -> Inputs:
     return Inputs(tuple(sources), tuple(parents))
 
 
+def check_apart(arguments: list[str], out: Path) -> None:
+    """Raises RecipeError if `out` lies in a folder that is read: the same command would then read its own output."""
+    for argument in arguments:
+        place = Path(_named(argument)[1])
+        if place.is_dir() and out.resolve().is_relative_to(place.resolve()) and _run_directory(str(place)) is None:
+            raise RecipeError(f"--out {out} lies within --source {place}; choose an --out outside of what is read")
+
+
 def _named(argument: str) -> tuple[str | None, str]:
     match = re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9_.-]*)=(.+)", argument)
     if match and not Path(argument).exists():
