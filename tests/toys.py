@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tokenmill.core.barrier import VERDICTS, Regroup, Summary, Verdict
+from tokenmill.core.barrier import VERDICTS, Meeting, Regroup, Summary
 from tokenmill.core.document import RECORD
 from tokenmill.core.format import Format
 from tokenmill.core.source import Chunk, File, Open, Source, Split
@@ -123,7 +123,7 @@ class Loses(Stage):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SameFirstWord(Verdict):
+class SameFirstWord(Meeting):
     """Documents whose first word is the same are duplicates; the longest is kept, then the smallest id."""
 
     name: ClassVar[str] = "same_first_word"
@@ -154,6 +154,7 @@ class SameFirstWord(Verdict):
                         "keeper_shard": keeper["shard"],
                         "keeper_row": keeper["row"],
                         "similarity": 1.0,
+                        "band": None,
                     }
                 )
         return pa.Table.from_pylist(verdicts, VERDICTS), {"compared": rows.num_rows}
@@ -163,7 +164,6 @@ class SameFirstWord(Verdict):
 class SameLastWord(SameFirstWord):
     name: ClassVar[str] = "same_last_word"
     word: int = -1
-    whole: ClassVar[bool] = True
 
     def emit(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         words = [(t.split() or [""])[-1] for t in batch["text"].to_pylist()]

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pyarrow as pa
 
-from tokenmill.core.barrier import Barrier, Regroup, Summary, Verdict
+from tokenmill.core.barrier import Barrier, Regroup, SpanVerdict, Summary, Verdict
 from tokenmill.core.document import RECORD, SHARD_NAME, TRAVELLING
 from tokenmill.core.errors import RecipeError
 from tokenmill.core.format import Format
@@ -29,13 +29,15 @@ class Recipe:
     """`steps` in order. `format` is None where the run ends in Parquet documents.
 
     `keeps_dropped`: documents that leave are kept under dropped/, with their text. Without, the ledger alone
-    remembers them, and what a filter took can only be had again by a new run.
+    remembers them, and what a filter took can only be had again by a new run. `indexes`: what verdicts know of the
+    kept documents is written under index/, and later runs are deduplicated against it.
     """
 
     name: str
     steps: tuple[Stage | Barrier, ...]
     format: Format | None = None
     keeps_dropped: bool = True
+    indexes: bool = False
 
     def all_steps(self) -> tuple[Stage | Barrier | Format, ...]:
         return self.steps if self.format is None else (*self.steps, self.format)
@@ -70,11 +72,11 @@ class Recipe:
                 summaries.add(step.name)
             if isinstance(step, Regroup):
                 regrouped = step
-                if step.wants is not None and step.wants not in summaries:
-                    raise RecipeError(f"{where} wants the summary {step.wants}, and no step before it makes that")
+            if isinstance(step, Regroup | Verdict) and step.wants is not None and step.wants not in summaries:
+                raise RecipeError(f"{where} wants the summary {step.wants}, and no step before it makes that")
             for field in step.adds:
                 if (
-                    isinstance(step, Measure)
+                    isinstance(step, Measure | SpanVerdict)
                     and field.name in columns.names
                     and columns.field(field.name) not in RECORD
                 ):
@@ -101,21 +103,26 @@ class Recipe:
     def measures(self) -> pa.Schema:
         """Every measure that the recipe records, in order of measuring, and the language where it is told."""
         fields = [f for step in self.steps if isinstance(step, Measure) for f in step.adds]
-        return pa.schema(fields)
+        cuts = [f for step in self.steps if isinstance(step, SpanVerdict) for f in step.adds if f not in RECORD]
+        return pa.schema([*fields, *cuts])
 
     @property
     def version(self) -> str:
         """12 hex digits over the versions of all steps, in order."""
-        versions = [s.version for s in self.all_steps()] + ([] if self.keeps_dropped else ["without dropped"])
+        versions = [s.version for s in self.all_steps()]
+        versions += [] if self.keeps_dropped else ["without dropped"]
+        versions += ["with an index"] if self.indexes else []
         return hashlib.sha256("\n".join(versions).encode()).hexdigest()[:12]
 
 
 def _shares_pass(step: Barrier, following: Stage | Barrier | None) -> bool:
     """Whether `following` may work on the same documents as `step`: not if they are fewer or elsewhere by then."""
     match step:
+        case SpanVerdict():
+            return False  # it changes the text that the next one would look at
         case Verdict():
             return isinstance(following, Verdict)
         case Summary():
-            return isinstance(following, Barrier)
+            return isinstance(following, Barrier) and not (isinstance(following, Verdict) and following.wants)
         case _:
             return False

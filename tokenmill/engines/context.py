@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
-from tokenmill.core.barrier import Regroup, Summary, Verdict
+from tokenmill.core.barrier import Regroup, Round, Summary, Verdict
 from tokenmill.core.document import DOCUMENT, INTERNAL, TRAVELLING
 from tokenmill.core.recipe import Segment
 from tokenmill.engines.plan import Plan
@@ -44,9 +45,15 @@ class Context:
         hidden = {*INTERNAL, *self.plan.recipe.measures().names, *DOCUMENT.names}
         return pa.schema([*DOCUMENT, *(f for f in columns if f.name not in hidden)])
 
+    def shard_names(self, shards: pa.Int32Array) -> pa.StringArray:
+        """The names of shards by their numbers; negative ones are of the index that the run is deduplicated against."""
+        numbers = shards.to_numpy()
+        return self._names.take(pa.array(np.where(numbers < 0, len(self.plan.shards) - 1 - numbers, numbers)))
+
     @cached_property
-    def shard_names(self) -> pa.StringArray:
-        return pa.array([s.name for s in self.plan.shards], pa.string())
+    def _names(self) -> pa.StringArray:
+        """Of the plan's shards, then of the index's."""
+        return pa.array([*(s.name for s in self.plan.shards), *(s.name for s in self.plan.index)], pa.string())
 
     def carried(self, segment: int, columns: pa.Schema) -> list[str]:
         """Which of `columns` must travel from `segment` on: all, or what a format and the steps before it read."""
@@ -59,6 +66,13 @@ class Context:
             f.name for step in readers if step is not None for f in step.reads
         }
         return [name for name in columns.names if name in needed]
+
+    @cached_property
+    def indexed_barriers(self) -> list[Verdict]:
+        """The barriers whose knowledge of the kept documents becomes an index."""
+        if not self.plan.recipe.indexes:
+            return []
+        return [b for b in self.plan.recipe.steps if isinstance(b, Verdict) and b.index is not None]
 
     def verdicts_before(self, segment: int) -> list[Verdict]:
         return [b for b in self.segments[segment - 1].barriers if isinstance(b, Verdict)] if segment else []
@@ -80,11 +94,27 @@ class Context:
     def left(self, segment: int, shard: str, what: str) -> str:
         return f"{WORK}/segment-{segment}/{shard}.{what}.arrow"
 
-    def emitted(self, barrier: str, shard: str) -> str:
-        return f"{WORK}/emitted/{barrier}/{shard}.arrow"
+    def observed(self, summary: str, shard: str) -> str:
+        return f"{WORK}/observed/{summary}/{shard}.arrow"
 
-    def verdicts(self, barrier: str, partition: str) -> str:
-        return f"{WORK}/verdicts/{barrier}/{partition}.arrow"
+    def kept(self, barrier: str, shard: str) -> str:
+        return f"{WORK}/kept/{barrier}/{shard}.arrow"
+
+    def emitted(self, barrier: str, round_: Round, shard: str) -> str:
+        return f"{WORK}/emitted/{barrier}.{round_.name}/{shard}.arrow"
+
+    def reduced(self, what: str, barrier: str, round_: Round, partition: str) -> str:
+        """`what` is verdicts, answers or links."""
+        return f"{WORK}/{what}/{barrier}/{round_.name}.{partition}.arrow"
+
+    def left_for_index(self, barrier: str, shard: str) -> str:
+        return f"{WORK}/index/{barrier}/{shard}.arrow"
+
+    def index(self, barrier: str, shard: str) -> str:
+        return f"index/{barrier}/{shard}.parquet"
+
+    def spans(self, barrier: str, shard: str) -> str:
+        return f"spans/{shard}.{barrier}.parquet"
 
     def pieces(self, barrier: str, shard: str) -> str:
         return f"{WORK}/pieces/{barrier}/{shard}.arrow"

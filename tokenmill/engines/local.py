@@ -13,17 +13,23 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
-from tokenmill.core.barrier import Summary, Verdict
+from tokenmill.core.barrier import Bounds, Round, SpanVerdict, Summary, Verdict
 from tokenmill.core.errors import DataError, RecipeError
-from tokenmill.core.step import canonical_json
+from tokenmill.core.step import Step, canonical_json
 from tokenmill.engines import directory
+from tokenmill.engines.address import read_whole
+from tokenmill.engines.bounds import BoundsTask
+from tokenmill.engines.components import LINKS_IN_MEMORY, ComponentsTask, LabelTask, StarTask
 from tokenmill.engines.context import Context
+from tokenmill.engines.emit import EmitTask
+from tokenmill.engines.index import IndexTask
 from tokenmill.engines.plan import Plan
 from tokenmill.engines.pool import Pool
+from tokenmill.engines.reduce import ReduceTask, files_of, partition_name, partitions
 from tokenmill.engines.regroup import GatherTask, ScatterTask
 from tokenmill.engines.segment import ShardTask
+from tokenmill.engines.summary import SummaryTask, read_summary
 from tokenmill.engines.task import Task
-from tokenmill.engines.verdict import SummaryTask, VerdictTask, partition_name, partitions, read_summary
 from tokenmill.manifests import checked_json
 from tokenmill.manifests.attempt import WORK
 from tokenmill.manifests.manifest import Manifest, Shard
@@ -128,13 +134,7 @@ class _Driver:
                 self._shards(number)
             for place, barrier in enumerate(segment.barriers):
                 if isinstance(barrier, Verdict):
-                    of = partitions(context, barrier)
-                    tasks = [
-                        VerdictTask(segment=number, barrier=place, partition=p, of=of, inputs=self._state)
-                        for p in range(of)
-                    ]
-                    self._clear_other_verdicts(barrier, of)
-                    self._phase(barrier.name, tasks)
+                    self._verdict(number, place, barrier)
                 elif isinstance(barrier, Summary):
                     self._phase(barrier.name, [SummaryTask(segment=number, barrier=place, inputs=self._state)])
                 else:
@@ -142,6 +142,8 @@ class _Driver:
                         ScatterTask(segment=number, shard=s.index, inputs=self._state) for s in context.plan.shards
                     ]
                     self._phase(barrier.name, tasks)
+        if context.indexed_barriers:
+            self._phase("index", [IndexTask(shard=s.index, inputs=self._state) for s in context.plan.shards])
         return self._receipts
 
     def _shards(self, number: int) -> None:
@@ -190,13 +192,68 @@ class _Driver:
         self.seconds[name] = round(time.monotonic() - began, 3)
         return complete
 
-    def _clear_other_verdicts(self, barrier: Verdict, of: int) -> None:
-        """Remove verdict files of another partitioning, left by a run whose input has changed since."""
-        wanted = {f"{partition_name(p, of)}.arrow" for p in range(of)}
-        folder = (self._context.out / self._context.verdicts(barrier.name, "x")).parent
-        for path in folder.glob("*.arrow"):
-            if path.name not in wanted:
+    def _verdict(self, segment: int, place: int, barrier: Verdict) -> None:
+        """All rounds of one verdict, then its bounds."""
+        context = self._context
+        index = [-1 - n for n in range(len(context.plan.index))] if barrier.index is not None else []
+        for number, round_ in enumerate(barrier.rounds):
+            name = barrier.name if len(barrier.rounds) == 1 else f"{barrier.name}.{round_.name}"
+            # The first round's rows of the sources were emitted while their text was at hand.
+            shards = index if number == 0 else [*range(len(context.plan.shards)), *index]
+            if shards:
+                emits = [
+                    EmitTask(segment=segment, barrier=place, round=number, shard=shard, inputs=self._state)
+                    for shard in shards
+                ]
+                self._phase(f"{name}, keyed", emits)
+            of = partitions(context, barrier, round_)
+            self._clear_other_partitions(barrier, round_, of)
+            tasks = [
+                ReduceTask(segment=segment, barrier=place, round=number, partition=p, of=of, inputs=self._state)
+                for p in range(of)
+            ]
+            self._phase(name, tasks)
+            if round_.links:
+                self._components(segment, place, number, name)
+        if barrier.bounds != Bounds() and not isinstance(barrier, SpanVerdict):
+            bounds = BoundsTask(segment=segment, barrier=place, inputs=self._state)
+            self._phase(f"{barrier.name}, bounds", [bounds])
+
+    def _components(self, segment: int, place: int, number: int, name: str) -> None:
+        """Of the links of one round: by one task, or by stars over ranges of nodes where they are too many for that."""
+        barrier = self._context.segments[segment].barriers[place]
+        assert isinstance(barrier, Verdict)
+        files = files_of(self._context, "links", barrier, barrier.rounds[number])
+        links = sum(read_whole(path).num_rows for path in files)
+        of = max(1, -(-links // LINKS_IN_MEMORY))
+        wanted = {f"components-{partition_name(p, of)}" for p in range(of)} if of > 1 else {"components"}
+        for path in files_of(self._context, "answers", barrier, barrier.rounds[number]):
+            if path.stem.partition(".")[2] not in wanted:
                 path.unlink()
+        where = {"segment": segment, "barrier": place, "round": number}
+        if of == 1:
+            self._phase(f"{name}, components", [ComponentsTask(**where, inputs=self._state)])
+            return
+        keyed = [StarTask(**where, step=0, partition=p, of=len(files), inputs=self._state) for p in range(len(files))]
+        self._phase(f"{name}, star step 0", keyed)
+        step, changes = 0, 1
+        while changes:
+            changes = 0
+            for _ in range(2):
+                step += 1
+                stars = [StarTask(**where, step=step, partition=p, of=of, inputs=self._state) for p in range(of)]
+                receipts = self._phase(f"{name}, star step {step}", stars)
+                changes += sum(receipt["changes"] for receipt in receipts)
+        labels = [LabelTask(**where, step=step, partition=p, of=of, inputs=self._state) for p in range(of)]
+        self._phase(f"{name}, components", labels)
+
+    def _clear_other_partitions(self, barrier: Verdict, round_: Round, of: int) -> None:
+        """Remove files of another partitioning, left by a run whose input has changed since."""
+        wanted = {f"{round_.name}.{partition_name(p, of)}.arrow" for p in range(of)}
+        for what in ("verdicts", "answers", "links"):
+            for path in files_of(self._context, what, barrier, round_):
+                if path.name not in wanted and "components" not in path.name:
+                    path.unlink()
 
 
 def _receipt(context: Context, task: Task) -> Receipt | None:
@@ -252,12 +309,17 @@ def _manifest(context: Context, receipts: dict[str, list[Receipt]]) -> Manifest:
         sources=tuple(
             {"name": s.name, "licence": s.licence, "date": s.date, "priority": s.priority} for s in plan.sources
         ),
-        steps=tuple(
-            {"name": s.name, "version": s.version, "parameters": s.parameters()} for s in plan.recipe.all_steps()
-        ),
+        steps=tuple(_described(step) for step in plan.recipe.all_steps()),
         overrides=plan.overrides,
         facts=facts,
     )
+
+
+def _described(step: Step) -> dict[str, Any]:
+    facts: dict[str, Any] = {"name": step.name, "version": step.version, "parameters": step.parameters()}
+    if isinstance(step, Verdict) and step.index is not None:
+        facts["index_version"] = step.index_version
+    return facts
 
 
 def _digest(value: Any) -> str:

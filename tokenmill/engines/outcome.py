@@ -86,7 +86,7 @@ class Outcome:
         )
         columns: dict[str, pa.Array] = {
             "id": batch["id"],
-            "shard": self._context.shard_names.take(batch["shard"]),
+            "shard": self._context.shard_names(batch["shard"]),
             "row": batch["row"],
             "fate": pa.repeat(fate, n),
             "stage": pa.repeat(leaving.stage if leaving else text, n),
@@ -103,8 +103,8 @@ class Outcome:
                 columns["value"], columns["bound"] = leaving.value, leaving.bound
             if (keeper := leaving.keeper) is not None:
                 columns["keeper"], columns["keeper_row"] = keeper["keeper"], keeper["keeper_row"]
-                columns["keeper_shard"] = self._context.shard_names.take(keeper["keeper_shard"])
-                columns["similarity"] = keeper["similarity"]
+                columns["keeper_shard"] = self._context.shard_names(keeper["keeper_shard"])
+                columns["similarity"], columns["band"] = keeper["similarity"], keeper["band"]
         self._ledger.append(conform(pa.RecordBatch.from_pydict(columns), LEDGER))
         self._measures.append(conform(batch, self._context.measures))
 

@@ -29,19 +29,42 @@ class InputShard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IndexShard:
+    """What an earlier run knows of the documents of one of its shards: this run is deduplicated against them."""
+
+    name: str  # IDENTITY/SHARD, the identity shortened
+    run: Path  # its directory
+    shard: str
+    priority: int  # of its documents beside those of the sources: below zero, rising from run to run
+
+    def path(self, barrier: str) -> Path:
+        return self.run / "index" / barrier / f"{self.shard}.parquet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A recipe, its sources, and the shards they were cut into."""
+    """A recipe, its sources, and the shards they were cut into.
+
+    A shard is known by its number: 0 and up are of the sources, -1 and down of the index.
+    """
 
     recipe: Recipe
     sources: tuple[Source, ...]
     shards: tuple[InputShard, ...]
-    parents: tuple[str, ...] = ()  # identities of the runs among the sources
+    parents: tuple[str, ...] = ()  # identities of the runs among the sources, then of those in the index
+    index: tuple[IndexShard, ...] = ()
     overrides: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
         return sum(s.split.bytes for s in self.shards)
+
+    def index_shard(self, number: int) -> IndexShard:
+        return self.index[-1 - number]
+
+    def shard_name(self, number: int) -> str:
+        return self.shards[number].name if number >= 0 else self.index_shard(number).name
 
     def request(self) -> dict[str, Any]:
         """What a directory must hold for the same command to go on in it."""
@@ -67,6 +90,7 @@ def make_plan(
     open_file: Open,
     *,
     parents: Sequence[str] = (),
+    index: Sequence[IndexShard] = (),
     overrides: Sequence[str] = (),
     facts: Mapping[str, Any] | None = None,
 ) -> Plan:
@@ -93,6 +117,7 @@ def make_plan(
         sources=tuple(sources),
         shards=tuple(shards),
         parents=tuple(parents),
+        index=tuple(index),
         overrides=tuple(overrides),
         facts=dict(facts or {}),
     )

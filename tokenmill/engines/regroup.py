@@ -15,8 +15,8 @@ from tokenmill.core.format import Format
 from tokenmill.engines.context import Context
 from tokenmill.engines.keyed_file import KeyedFile, read_keys
 from tokenmill.engines.loop import run_stages
+from tokenmill.engines.summary import read_summary
 from tokenmill.engines.task import Report
-from tokenmill.engines.verdict import read_summary
 from tokenmill.manifests.attempt import Attempt
 
 CONTENT_DIGITS = 8  # of a shard's hash in its name: Megatron caches by path, so other content needs another path
@@ -101,7 +101,7 @@ class GatherTask:
             for batch in done:
                 file.write(batch)
         else:
-            named = (b.append_column(SHARD_NAME, context.shard_names.take(b["shard"])) for b in done)
+            named = (b.append_column(SHARD_NAME, context.shard_names(b["shard"])) for b in done)
             _write_format(context.plan.recipe.format, self.name, attempt, named)
 
 

@@ -9,17 +9,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tokenmill.core.barrier import ADDRESS, Summary, Verdict
 from tokenmill.core.document import BATCH_BYTES, RECORD, TRAVELLING
-from tokenmill.core.recipe import SOURCE_COLUMNS
 from tokenmill.engines.context import Context
-from tokenmill.engines.keyed_file import KeyedFile
-from tokenmill.engines.loop import Leave, Leaving, count_chars_in, run_stages, take_errors
+from tokenmill.engines.ends import Ends
+from tokenmill.engines.loop import Leave, count_chars_in, run_stages, take_errors
 from tokenmill.engines.outcome import Outcome
 from tokenmill.engines.plan import InputShard, open_local
+from tokenmill.engines.survivors import Survivors
 from tokenmill.engines.task import Report
-from tokenmill.engines.verdict import emission_schema, verdicts_of
-from tokenmill.manifests import ledger
 from tokenmill.manifests.attempt import Attempt
 
 
@@ -55,9 +52,9 @@ class ShardTask:
         reading = Reading(Counter())
         with Attempt(context.out) as attempt:
             outcome = Outcome(context, attempt, self.segment, shard.name)
-            ends = _Ends(context, attempt, self.segment, shard.name)
+            ends = Ends(context, attempt, self.segment, shard.name)
             kept = 0
-            for batch in self._batches(context, shard, reading, outcome.leave, report):
+            for batch in self._batches(context, attempt, shard, reading, outcome.leave, report):
                 batch = run_stages(context.segments[self.segment].stages, batch, outcome.leave)
                 if batch.num_rows:
                     ends.take(batch)
@@ -83,10 +80,21 @@ class ShardTask:
             return attempt.commit(self.receipt(context), body)
 
     def _batches(
-        self, context: Context, shard: InputShard, reading: Reading, leave: Leave, report: Report
+        self,
+        context: Context,
+        attempt: Attempt,
+        shard: InputShard,
+        reading: Reading,
+        leave: Leave,
+        report: Report,
     ) -> Iterator[pa.RecordBatch]:
         if self.segment:
-            yield from _survivors(context, self.segment, shard, reading, leave, report)
+
+            def arrived(documents: int) -> None:
+                reading.documents += documents
+                report({"documents": 0, "bytes": 0})
+
+            yield from Survivors(context, attempt, self.segment, shard, leave).batches(arrived)
             return
         split = shard.split if self.start is None else replace(shard.split, start=self.start, searched=False)
         position = 0
@@ -102,56 +110,6 @@ class ShardTask:
                 yield take_errors(count_chars_in(batch), "read", leave)
 
 
-class _Ends:
-    """Where a segment's documents go: to the next segment with what its barriers want to know, or to documents/."""
-
-    def __init__(self, context: Context, attempt: Attempt, segment: int, shard: str) -> None:
-        self._context, self._attempt, self._segment, self._shard = context, attempt, segment, shard
-        barriers = context.segments[segment].barriers
-        self._verdicts = [
-            (b, KeyedFile(attempt.file(context.emitted(b.name, shard)), emission_schema(b)))
-            for b in barriers
-            if isinstance(b, Verdict)
-        ]
-        self._summaries: list[tuple[Summary, list[pa.Table]]] = [(b, []) for b in barriers if isinstance(b, Summary)]
-        self._last = not barriers
-        self._documents = (
-            attempt.parquet(f"documents/{shard}.parquet", "documents", context.documents) if self._last else None
-        )
-        self._survivors: pa.ipc.RecordBatchFileWriter | None = None
-
-    def take(self, batch: pa.RecordBatch) -> None:
-        if self._documents is not None:
-            self._documents.write(batch)
-            return
-        for barrier, file in self._verdicts:
-            file.write(_with_shard(barrier.emit(batch), batch))
-        for summary, parts in self._summaries:
-            parts.append(summary.observe(batch))
-        batch = batch.select(self._context.carried(self._segment, batch.schema))
-        self._open(batch.schema).write_batch(batch)
-
-    def close(self) -> None:
-        if self._documents is not None:
-            return
-        for _, file in self._verdicts:
-            file.close()
-        for summary, parts in self._summaries:
-            if parts:
-                table = summary.merge(pa.concat_tables(parts))
-                with pa.ipc.new_file(
-                    self._attempt.file(self._context.emitted(summary.name, self._shard)), table.schema
-                ) as writer:
-                    writer.write_table(table)
-        self._open(SOURCE_COLUMNS).close()
-
-    def _open(self, schema: pa.Schema) -> pa.ipc.RecordBatchFileWriter:
-        if self._survivors is None:
-            file = self._attempt.file(self._context.survivors(self._segment, self._shard))
-            self._survivors = pa.ipc.new_file(file, schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
-        return self._survivors
-
-
 def _addressed(records: pa.RecordBatch, shard: InputShard, first_row: int) -> pa.RecordBatch:
     """A reader's batch with the columns of TRAVELLING."""
     n = records.num_rows
@@ -163,51 +121,3 @@ def _addressed(records: pa.RecordBatch, shard: InputShard, first_row: int) -> pa
     ]
     records = records.cast(RECORD) if records.schema != RECORD else records
     return pa.RecordBatch.from_arrays([*records.columns, *columns], schema=pa.schema([*RECORD, *TRAVELLING]))
-
-
-def _survivors(
-    context: Context, segment: int, shard: InputShard, reading: Reading, leave: Leave, report: Report
-) -> Iterator[pa.RecordBatch]:
-    """What the previous segment left of `shard`, less what the barriers between took."""
-    verdicts = [(b, verdicts_of(context, b, shard.index)) for b in context.verdicts_before(segment)]
-    with pa.memory_map(str(context.out / context.survivors(segment - 1, shard.name))) as file:
-        reader = pa.ipc.open_file(file)
-        for number in range(reader.num_record_batches):
-            batch = reader.get_batch(number)
-            reading.documents += batch.num_rows
-            report({"documents": 0, "bytes": 0})
-            for barrier, verdict in verdicts:
-                batch = _judge(batch, barrier, verdict, leave)
-            yield batch
-
-
-def _judge(batch: pa.RecordBatch, barrier: Verdict, verdicts: pa.RecordBatch, leave: Leave) -> pa.RecordBatch:
-    """Let the documents leave that `verdicts` (of this shard, by row) are about."""
-    rows = batch["row"].to_numpy()
-    removed = verdicts["row"].to_numpy()
-    place = np.searchsorted(removed, rows)
-    leaves = np.zeros(len(rows), bool)
-    inside = place < len(removed)
-    leaves[inside] = removed[place[inside]] == rows[inside]
-    if not leaves.any():
-        return batch
-    evidence = verdicts.take(pa.array(place[leaves]))
-    gone = batch.filter(pa.array(leaves))
-    leave(
-        Leaving(
-            batch=gone,
-            fate=ledger.DUPLICATE,
-            stage=barrier.name,
-            rule=pa.repeat(barrier.name, gone.num_rows),
-            keeper=evidence,
-        )
-    )
-    return batch.filter(pa.array(~leaves))
-
-
-def _with_shard(rows: pa.RecordBatch, batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Emitted rows with the address of the document each is about."""
-    for name in ADDRESS.names:
-        if name not in rows.schema.names:
-            rows = rows.append_column(ADDRESS.field(name), batch[name])
-    return rows

@@ -1,7 +1,7 @@
 """`tokenmill what-if`: what other bounds would change, from recorded measures alone."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +17,7 @@ from tokenmill.core.recipe import Recipe
 from tokenmill.core.stage import Filter, Measure, Stage
 from tokenmill.jobs.console import show
 from tokenmill.jobs.overrides import with_overrides
-from tokenmill.jobs.recipes import find_recipe
+from tokenmill.jobs.recipes import recipe_with
 from tokenmill.manifests import ledger
 from tokenmill.manifests.manifest import Manifest
 
@@ -44,7 +44,8 @@ def command(
     if not directory.is_dir():
         raise RecipeError(f"{directory}: no such directory")
     manifest = Manifest.load(directory)
-    was = with_overrides(find_recipe(recipe or manifest.name), list(manifest.overrides))
+    was = recipe_with(recipe or manifest.name, manifest.overrides)
+    was = replace(was, indexes=bool(manifest.of_kind("index")))
     if f"{was.name}@{was.version}" != manifest.recipe:
         raise RecipeError(
             f"{directory}: made by {manifest.recipe}, this version's is {was.name}@{was.version}; "
@@ -116,6 +117,9 @@ def _ask_shard(
             if beyond.any():
                 answer.unknown[step.name] += int(beyond.sum())
             alive &= ~beyond
+            cut_short = alive & (left == n) & dropped  # by a barrier that edits: too little of them was left
+            answer.dropped_then.update(names[cut_short].tolist())
+            alive &= ~cut_short
     duplicates = alive & (fate == ledger.DUPLICATE)
     pending.update(k for k, d in zip(books["keeper"].to_pylist(), duplicates, strict=True) if d)
     answer.kept_then += int((alive & (fate == ledger.KEPT)).sum())

@@ -32,7 +32,8 @@ class RowsHash:
     def hexdigest(self) -> str:
         whole = hashlib.sha256()
         for field, streams in zip(self._schema, self._streams, strict=True):
-            whole.update(f"{field.name}\0{field.type}\0".encode())
+            kind = str(field.type).replace("<element:", "<item:")  # Parquet calls the items of a list so
+            whole.update(f"{field.name}\0{kind}\0".encode())
             for stream in streams:
                 whole.update(stream.digest())
         return whole.hexdigest()[:32]
@@ -46,7 +47,7 @@ def _update_values(column: pa.Array, lengths: "xxhash.xxh3_128", values: "xxhash
         column = pc.cast(column, pa.large_binary())
     elif pa.types.is_large_string(kind):
         column = column.cast(pa.large_binary())
-    elif pa.types.is_list(kind):
+    elif pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
         column = pc.cast(column, pa.large_list(kind.value_type))
     elif pa.types.is_fixed_size_binary(kind):
         column = pc.cast(column, pa.large_binary())

@@ -19,7 +19,16 @@ from tokenmill.manifests.rows_hash import RowsHash
 from tokenmill.manifests.totals import Totals
 
 PROVENANCE = "provenance.json"
-OUTPUTS = ("documents", "dropped", "measures", "ledger", "tokens", "assets")  # folders whose every file must be known
+OUTPUTS = (
+    "documents",
+    "dropped",
+    "measures",
+    "ledger",
+    "tokens",
+    "assets",
+    "spans",
+    "index",
+)  # folders whose every file must be known
 BLOCK = 1 << 20
 
 

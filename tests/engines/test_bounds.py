@@ -1,0 +1,71 @@
+"""A verdict that takes more than its recipe allows stops the run, names the source and shows what it would take."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from toys import Count, SameFirstWord, Silence, lines_source
+
+from tokenmill.core.barrier import Bounds
+from tokenmill.core.errors import DataError
+from tokenmill.core.recipe import Recipe
+from tokenmill.engines import local
+from tokenmill.engines.plan import make_plan, open_local
+from tokenmill.manifests.manifest import Manifest
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Bounded(SameFirstWord):
+    lost_share_at_most: float | None = None
+    cluster_at_most: int | None = None
+
+    @property
+    def bounds(self) -> Bounds:
+        return Bounds(lost_share_at_most=self.lost_share_at_most, cluster_at_most=self.cluster_at_most)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """`mostly`: 990 of 1,000 documents begin with the same word. `hardly`: none of them do."""
+    for name, lines in {
+        "mostly": [f"menu {n}" if n % 100 else f"page{n} {n}" for n in range(1000)],
+        "hardly": [f"other{n} {n}" for n in range(1000)],
+        "small": [f"menu {n}" for n in range(50)],
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "lines.txt").write_text("\n".join(lines))
+    return tmp_path
+
+
+def run(folder: Path, *names: str, workers: int = 1, **bounds: float) -> Manifest:
+    sources = [lines_source(folder / name, name) for name in names]
+    plan = make_plan(Recipe("bounded", (Count(), Bounded(**bounds))), sources, open_local)
+    out = folder / f"out-{'-'.join(names)}-{'-'.join(map(str, bounds.values()))}"
+    return local.run(plan, out, workers=workers, progress=Silence())
+
+
+def test_a_source_that_would_lose_too_much_stops_the_run_with_the_evidence(folder):
+    with pytest.raises(DataError) as told:
+        run(folder, "hardly", "mostly", lost_share_at_most=0.9)
+    message = str(told.value)
+    assert "source mostly would lose 989 of 1,000 documents (98.9%), the bound is 90.0%; 989 of them" in message
+    assert "It would keep row " in message and "of mostly-00000 ('menu " in message
+    assert message.count("and take row") == 3
+    assert "--set same_first_word.lost_share_at_most=SHARE" in message
+    assert not (folder / "out-hardly-mostly-0.9" / "manifest.json").exists()
+
+
+def test_a_bound_is_closed_and_concerns_each_source_alone(folder):
+    manifest = run(folder, "hardly", "mostly", lost_share_at_most=0.989)
+    assert manifest.totals["duplicates"] == {"same_first_word": 989}
+    assert manifest.facts["same_first_word, bounds"] == {"largest_cluster": 989, "removed": 989}
+
+
+def test_a_cluster_that_is_too_large_stops_the_run(folder):
+    with pytest.raises(DataError, match=r"one document would stand for 989 others, the bound is 988"):
+        run(folder, "mostly", cluster_at_most=988)
+    run(folder, "mostly", cluster_at_most=989)
+
+
+def test_a_handful_of_copies_proves_nothing(folder):
+    assert run(folder, "small", lost_share_at_most=0.1).totals["kept"] == 1

@@ -1,0 +1,115 @@
+"""The circuit breaker: a verdict that takes more than its recipe allows stops the run and shows what it took."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tokenmill.core.barrier import Verdict
+from tokenmill.core.errors import DataError
+from tokenmill.engines.address import ROW_BITS, Addresses, addresses, read_whole
+from tokenmill.engines.context import Context
+from tokenmill.engines.reduce import files_of
+from tokenmill.engines.task import Report
+from tokenmill.manifests.attempt import Attempt
+
+DOCUMENTS_AT_LEAST = 1000  # a source smaller than this may lose any share: a handful of copies proves nothing
+_SHOWN = 3  # removed documents in the evidence
+_EXCERPT = 160  # characters of each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundsTask:
+    """Count what a verdict removed, by source and by keeper; raise DataError beyond its bounds. 24 bytes a verdict."""
+
+    segment: int
+    barrier: int
+    inputs: str
+
+    def describe(self, context: Context) -> str:
+        return f"bounds of {self._barrier(context).name}"
+
+    def receipt(self, context: Context) -> Path:
+        return context.receipt("bounds", self._barrier(context).name)
+
+    def run(self, context: Context, report: Report) -> dict[str, Any]:
+        barrier = self._barrier(context)
+        tables = [read_whole(path) for path in files_of(context, "verdicts", barrier)]
+        removed = np.concatenate([np.zeros(0, np.int64), *(addresses(t) for t in tables)])
+        keepers = np.concatenate([np.zeros(0, np.int64), *(addresses(t, "keeper_") for t in tables)])
+        self._check_sources(context, barrier, removed, keepers)
+        largest, at = _largest_cluster(keepers)
+        bound = barrier.bounds.cluster_at_most
+        if bound is not None and largest > bound:
+            evidence = _evidence(context, self.segment, at, removed[keepers == at])
+            raise DataError(
+                f"one document would stand for {largest:,} others, the bound is {bound:,}. {evidence}. If that is "
+                f"right, raise it: --set {barrier.name}.cluster_at_most=N, with a new --out"
+            )
+        with Attempt(context.out) as attempt:
+            counts = {"removed": len(removed), "largest_cluster": largest}
+            return attempt.commit(self.receipt(context), {"inputs": self.inputs, "counts": counts})
+
+    def _check_sources(self, context: Context, barrier: Verdict, removed: Addresses, keepers: Addresses) -> None:
+        bound = barrier.bounds.lost_share_at_most
+        if bound is None:
+            return
+        lost = np.bincount(removed >> ROW_BITS, minlength=len(context.plan.shards))
+        for source in context.plan.sources:
+            shards = [s for s in context.plan.shards if s.source.name == source.name]
+            had = sum(_rows(context.out / context.kept(barrier.name, s.name)) for s in shards)
+            gone = int(sum(lost[s.index] for s in shards))
+            if had >= DOCUMENTS_AT_LEAST and gone > bound * had:
+                mine = np.isin(removed >> ROW_BITS, [s.index for s in shards])
+                largest, at = _largest_cluster(keepers[mine])
+                evidence = _evidence(context, self.segment, at, removed[mine & (keepers == at)])
+                raise DataError(
+                    f"source {source.name} would lose {gone:,} of {had:,} documents ({gone / had:.1%}), the bound is "
+                    f"{bound:.1%}; {largest:,} of them to one document. {evidence}. If that is right, raise it: "
+                    f"--set {barrier.name}.lost_share_at_most=SHARE, with a new --out"
+                )
+
+    def _barrier(self, context: Context) -> Verdict:
+        barrier = context.segments[self.segment].barriers[self.barrier]
+        assert isinstance(barrier, Verdict)
+        return barrier
+
+
+def _largest_cluster(keepers: Addresses) -> tuple[int, int]:
+    """(documents removed for it, address) of the keeper of most; the smaller address of two."""
+    if not len(keepers):
+        return 0, 0
+    distinct, counts = np.unique(keepers, return_counts=True)
+    place = int(np.argmax(counts))
+    return int(counts[place]), int(distinct[place])
+
+
+def _rows(path: Path) -> int:
+    with pa.memory_map(str(path)) as file:
+        reader = pa.ipc.open_file(file)
+        return sum(reader.get_batch(n).num_rows for n in range(reader.num_record_batches))
+
+
+def _evidence(context: Context, segment: int, keeper: int, removed: Addresses) -> str:
+    """The kept document and some of those that would go, by address and by how they begin."""
+    lines = [f"It would keep {_shown(context, segment, keeper)}"]
+    lines += [f"and take {_shown(context, segment, int(address))}" for address in np.sort(removed)[:_SHOWN]]
+    return "; ".join(lines)
+
+
+def _shown(context: Context, segment: int, address: int) -> str:
+    shard, row = address >> ROW_BITS, address & ((1 << ROW_BITS) - 1)
+    name = context.plan.shard_name(shard)
+    if shard < 0:
+        return f"row {row} of {name}, of the index"
+    with pa.memory_map(str(context.out / context.survivors(segment, name))) as file:
+        reader = pa.ipc.open_file(file)
+        for number in range(reader.num_record_batches):
+            batch = reader.get_batch(number)
+            found = np.flatnonzero(batch["row"].to_numpy() == row)
+            if len(found):
+                text = batch["text"][int(found[0])].as_py() or ""
+                return f"row {row} of {name} ({' '.join(text[:_EXCERPT].split())!r})"
+    return f"row {row} of {name}"

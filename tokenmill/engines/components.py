@@ -1,0 +1,166 @@
+"""Which documents hang together through the links that a round found: they are decided by one task.
+
+Up to LINKS_IN_MEMORY links, one task joins them by union-find. Beyond, tasks over ranges of nodes do, each in the
+memory of its range, by alternating stars (kernels/components.py) until nothing changes. Either gives the same.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tokenmill.core.barrier import COMPONENTS, Verdict
+from tokenmill.engines.address import Addresses, addresses, read_whole, shards_and_rows
+from tokenmill.engines.context import Context
+from tokenmill.engines.keyed_file import KeyedFile, key_range, read_keys
+from tokenmill.engines.reduce import files_of, partition_name
+from tokenmill.engines.task import Report
+from tokenmill.kernels.components import both_ways, large_star, small_star
+from tokenmill.kernels.union_find import Forest
+from tokenmill.manifests.attempt import WORK, Attempt
+
+LINKS_IN_MEMORY = 100_000_000  # 40 bytes for each node of theirs: 4 to 8 GB
+_K = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads addresses over the range of keys
+_PAIRS = pa.schema([("key", pa.uint64()), ("node", pa.int64()), ("other", pa.int64())])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentsTask:
+    """Union-find over all links of a round, in the memory of one task."""
+
+    segment: int
+    barrier: int
+    round: int
+    inputs: str
+
+    def describe(self, context: Context) -> str:
+        return f"components of {_barrier(context, self).name}"
+
+    def receipt(self, context: Context) -> Path:
+        barrier = _barrier(context, self)
+        return context.receipt(f"components-{barrier.name}", barrier.rounds[self.round].name)
+
+    def run(self, context: Context, report: Report) -> dict[str, Any]:
+        barrier = _barrier(context, self)
+        round_ = barrier.rounds[self.round]
+        forest = Forest()
+        for path in files_of(context, "links", barrier, round_):
+            links = read_whole(path)
+            forest.add(addresses(links), addresses(links, "other_"))
+        with Attempt(context.out) as attempt:
+            into = context.reduced("answers", barrier.name, round_, "components")
+            counts = _write_components(attempt, into, *forest.components())
+            return attempt.commit(self.receipt(context), {"inputs": self.inputs, "counts": counts})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StarTask:
+    """One range of nodes in one step: 0 keys the links, odd ones are large stars, even ones small stars.
+
+    The receipt counts `changes`; after a large and a small star without any, the rows are the components.
+    """
+
+    segment: int
+    barrier: int
+    round: int
+    step: int
+    partition: int
+    of: int
+    inputs: str
+
+    def describe(self, context: Context) -> str:
+        return f"{_barrier(context, self).name}, star step {self.step}, nodes {partition_name(self.partition, self.of)}"
+
+    def receipt(self, context: Context) -> Path:
+        name = f"stars-{_barrier(context, self).name}.{self.step}"
+        return context.receipt(name, partition_name(self.partition, self.of))
+
+    def run(self, context: Context, report: Report) -> dict[str, Any]:
+        barrier = _barrier(context, self)
+        changes = 0
+        if self.step == 0:
+            links = read_whole(files_of(context, "links", barrier, barrier.rounds[self.round])[self.partition])
+            first, second = both_ways(addresses(links, "other_"), addresses(links))
+        else:
+            star = large_star if self.step % 2 else small_star
+            first, second, changes = star(*_pairs(context, barrier, self.step - 1, self.partition, self.of))
+            if self.step % 2 == 0:
+                first, second = both_ways(first, second)
+        with Attempt(context.out) as attempt:
+            path = _star_path(barrier, self.step, partition_name(self.partition, self.of))
+            file = KeyedFile(attempt.file(path), _PAIRS)
+            for start in range(0, len(first), 1 << 20):
+                some = slice(start, start + (1 << 20))
+                file.write(pa.record_batch([spread(first[some]), first[some], second[some]], schema=_PAIRS))
+            file.close()
+            return attempt.commit(self.receipt(context), {"inputs": self.inputs, "changes": changes})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelTask:
+    """The components of one range of nodes, from the rows of the last small star."""
+
+    segment: int
+    barrier: int
+    round: int
+    step: int
+    partition: int
+    of: int
+    inputs: str
+
+    def describe(self, context: Context) -> str:
+        return f"components of {_barrier(context, self).name}, nodes {partition_name(self.partition, self.of)}"
+
+    def receipt(self, context: Context) -> Path:
+        name = f"components-{_barrier(context, self).name}"
+        return context.receipt(name, partition_name(self.partition, self.of))
+
+    def run(self, context: Context, report: Report) -> dict[str, Any]:
+        barrier = _barrier(context, self)
+        nodes, labels = _pairs(context, barrier, self.step, self.partition, self.of)
+        nodes, labels = nodes[labels <= nodes], labels[labels <= nodes]
+        order = np.argsort(nodes)
+        with Attempt(context.out) as attempt:
+            name = f"components-{partition_name(self.partition, self.of)}"
+            path = context.reduced("answers", barrier.name, barrier.rounds[self.round], name)
+            counts = _write_components(attempt, path, nodes[order], labels[order])
+            return attempt.commit(self.receipt(context), {"inputs": self.inputs, "counts": counts})
+
+
+def spread(labels: Addresses) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """Nodes as keys: a bijection, so that no two meet."""
+    x = labels.view(np.uint64) * _K
+    return (x ^ (x >> np.uint64(32))) * _K
+
+
+def _write_components(attempt: Attempt, path: str, nodes: Addresses, labels: Addresses) -> dict[str, int]:
+    """Nodes are ascending. Counts documents and components; each component once, by its smallest node."""
+    with pa.ipc.new_file(attempt.file(path), COMPONENTS) as writer:
+        columns = [*shards_and_rows(nodes), pa.array(spread(labels))]
+        writer.write_table(pa.table(columns, schema=COMPONENTS))
+    return {"documents": len(nodes), "components": int((nodes == labels).sum())}
+
+
+def _pairs(context: Context, barrier: Verdict, step: int, partition: int, of: int) -> tuple[Addresses, Addresses]:
+    """(node, other) of the rows of one range of nodes, as the step left them."""
+    batches = [b for path in _star_files(context, barrier, step) for b in read_keys(path, *key_range(partition, of))]
+    empty = np.zeros(0, np.int64)
+    first, second = ([empty, *(b[name].to_numpy() for b in batches)] for name in ("node", "other"))
+    return np.concatenate(first), np.concatenate(second)
+
+
+def _star_files(context: Context, barrier: Verdict, step: int) -> Iterator[Path]:
+    yield from sorted((context.out / _star_path(barrier, step, "x")).parent.glob("*.arrow"))
+
+
+def _star_path(barrier: Verdict, step: int, partition: str) -> str:
+    return f"{WORK}/stars/{barrier.name}/{step}/{partition}.arrow"
+
+
+def _barrier(context: Context, task: ComponentsTask | StarTask | LabelTask) -> Verdict:
+    barrier = context.segments[task.segment].barriers[task.barrier]
+    assert isinstance(barrier, Verdict)
+    return barrier

@@ -1,0 +1,66 @@
+"""What a run knows of its kept documents, for later runs: written at its end, read by those as shards below zero."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tokenmill.core.barrier import ADDRESS, Verdict
+from tokenmill.engines.context import Context
+from tokenmill.engines.task import Report
+from tokenmill.manifests import ledger
+from tokenmill.manifests.attempt import Attempt
+
+READ_ROWS = 8192  # of an index at a time: 4 MB of signatures, and the shingles of as many documents
+
+
+def index_schema(barrier: Verdict) -> pa.Schema:
+    """The columns of index/<barrier>/<shard>.parquet: the row in the run that wrote it, and what the barrier wants."""
+    assert barrier.index is not None
+    return pa.schema([ADDRESS.field("row"), *barrier.index])
+
+
+def read_index(context: Context, barrier: Verdict, shard: int) -> Iterator[pa.RecordBatch]:
+    """The rows of `barrier.index` with ADDRESS, of one shard (negative) of the index."""
+    of = context.plan.index_shard(shard)
+    path = of.path(barrier.name)
+    if not path.exists():
+        return
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(READ_ROWS):
+            number = pa.array(np.full(batch.num_rows, shard, np.int32))
+            yield barrier.recalled(batch, of.priority).append_column(ADDRESS.field("shard"), number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexTask:
+    """Write the index of one shard: the rows of those documents that the ledger says were kept."""
+
+    shard: int
+    inputs: str
+
+    def describe(self, context: Context) -> str:
+        return f"index of {context.plan.shards[self.shard].name}"
+
+    def receipt(self, context: Context) -> Path:
+        return context.receipt("index", context.plan.shards[self.shard].name)
+
+    def run(self, context: Context, report: Report) -> dict[str, Any]:
+        name = context.plan.shards[self.shard].name
+        books = pq.read_table(context.out / f"ledger/{name}.parquet", columns=["row", "fate"])
+        kept = pc.equal(books["fate"], ledger.KEPT).to_numpy()  # rows are 0, 1, ...: a place for each
+        with Attempt(context.out) as attempt:
+            for barrier in context.indexed_barriers:
+                schema = index_schema(barrier)
+                file = attempt.parquet(context.index(barrier.name, name), "index", schema)
+                with pa.memory_map(str(context.out / context.left_for_index(barrier.name, name))) as left:
+                    reader = pa.ipc.open_file(left)
+                    for number in range(reader.num_record_batches):
+                        batch = reader.get_batch(number)
+                        file.write(batch.filter(pa.array(kept[batch["row"].to_numpy()])))
+            return attempt.commit(self.receipt(context), {"inputs": self.inputs})

@@ -1,0 +1,54 @@
+"""Summaries: what the shards observed, merged into one asset of the run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tokenmill.core.barrier import Summary
+from tokenmill.core.errors import DataError
+from tokenmill.engines.address import read_whole
+from tokenmill.engines.context import Context
+from tokenmill.engines.task import Report
+from tokenmill.manifests.attempt import Attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryTask:
+    """Merge what the shards observed, and finish it."""
+
+    segment: int
+    barrier: int
+    inputs: str
+
+    def describe(self, context: Context) -> str:
+        return f"summary {context.segments[self.segment].barriers[self.barrier].name}"
+
+    def receipt(self, context: Context) -> Path:
+        return context.receipt("summaries", context.segments[self.segment].barriers[self.barrier].name)
+
+    def run(self, context: Context, report: Report) -> dict[str, Any]:
+        barrier = context.segments[self.segment].barriers[self.barrier]
+        assert isinstance(barrier, Summary)
+        merged: pa.Table | None = None
+        for shard in context.plan.shards:
+            path = context.out / context.observed(barrier.name, shard.name)
+            if path.exists():  # one after the other: memory is two of them, however many shards there are
+                part = read_whole(path)
+                merged = part if merged is None else barrier.merge(pa.concat_tables([merged, part]))
+        if merged is None:
+            raise DataError(
+                f"{barrier.name}: no document is left to summarise; look at the ledger for what dropped them"
+            )
+        done = barrier.finish(barrier.merge(merged)).combine_chunks()
+        with Attempt(context.out) as attempt:
+            file = attempt.parquet(context.summary(barrier), "assets", done.schema)
+            for batch in done.to_batches():
+                file.write(batch)
+            return attempt.commit(self.receipt(context), {"inputs": self.inputs})
+
+
+def read_summary(context: Context, name: str | None) -> pa.Table | None:
+    return None if name is None else pq.read_table(context.out / context.summary(name))
