@@ -1,107 +1,141 @@
-"""The walk keeps what its definition keeps, whatever the input, and never compares all with all."""
+"""Both walks together remove exactly what the plain walk removes, and ask for no shingles but those that decide."""
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenmill.kernels.greedy_keepers import Keepers, greedy_keepers
-from tokenmill.kernels.greedy_keepers_reference import greedy_keepers_reference
+from tokenmill.kernels.greedy_keepers import KEPT, NEEDS_SHINGLES, OPEN, REMOVED, TAKES_PART, Rule, propose, settle
+from tokenmill.kernels.greedy_keepers_reference import greedy_keepers_reference, jaccard_reference
+
+HASHES = 6
+RULE = Rule(bands=3, threshold=0.5, surely=5, maybe=2, comparisons_at_most=1000)
 
 
-def keepers(rows: list[list[int]], bands: int, equal_at_least: int, cap: int = 10_000) -> Keepers:
-    return greedy_keepers(np.array(rows, np.uint32), np.arange(len(rows)), bands, equal_at_least, cap)
+def packed(sets: list[set[int]]) -> tuple[np.ndarray, np.ndarray]:
+    values = np.array([x for s in sets for x in sorted(s)], np.uint32)
+    return values, np.concatenate(([0], np.cumsum([len(s) for s in sets], dtype=np.int64))).astype(np.int64)
 
 
-@st.composite
-def walks(draw: st.DrawFn) -> tuple[list[list[int]], list[int], int, int, int]:
-    bands, rows = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    k = bands * rows
-    n = draw(st.integers(0, 25))
-    # Few values, so that bands are often shared, pairs are often just short of similar, and buckets fill.
-    values = st.integers(0, draw(st.integers(0, 2)))
-    signatures = draw(st.lists(st.lists(values, min_size=k, max_size=k), min_size=n, max_size=n))
-    order = draw(st.permutations(range(n)))[: draw(st.integers(0, n))]
-    return signatures, order, bands, draw(st.integers(1, k + 1)), draw(st.integers(1, 6))
+def both_walks(
+    signatures: list[list[int]], order: list[int], stays: set[int], sets: list[set[int]], rule: Rule = RULE
+) -> tuple[dict[int, tuple[int, float, int]], int]:
+    """(removed row -> keeper, similarity, band; unverified): as the rounds of fuzzy_dedup call them."""
+    matrix = np.array(signatures, np.uint32).reshape(-1, HASHES)
+    standing = np.array([i in stays for i in range(len(signatures))], bool)
+    first = propose(matrix, np.array(order, np.int64), standing, rule)
+    removed = {
+        i: (int(first.keeper[i]), float(first.similarity[i]), int(first.band[i]))
+        for i in np.flatnonzero(first.keeper >= 0)
+    }
+    shown = [s if first.asked[i] & NEEDS_SHINGLES else set() for i, s in enumerate(sets)]
+    again = [i for i in order if first.asked[i]]
+    standing = first.state == KEPT
+    second = settle(matrix, np.array(again, np.int64), standing, rule, *packed(shown))
+    removed |= {
+        i: (int(second.keeper[i]), float(second.similarity[i]), int(second.band[i]))
+        for i in np.flatnonzero(second.keeper >= 0)
+    }
+    assert not any(second.state[i] == OPEN for i in again)
+    kept = [i for i in order if i not in removed]
+    return removed, int(first.unverified[kept].sum() + second.unverified[[i for i in again if i in kept]].sum())
 
 
-@settings(deadline=None, max_examples=500)  # the first call compiles
-@given(walks())
-def test_equals_the_plain_definition(walk: tuple[list[list[int]], list[int], int, int, int]) -> None:
-    signatures, order, bands, equal_at_least, cap = walk
-    matrix = (
-        np.array(signatures, np.uint32).reshape(len(signatures), -1) if signatures else np.zeros((0, bands), np.uint32)
-    )
-    found = greedy_keepers(matrix, np.array(order, np.int64), bands, equal_at_least, cap)
-    removed, counts = greedy_keepers_reference(signatures, order, bands, equal_at_least, cap)
-    assert {i: (int(found.keeper[i]), int(found.equal[i])) for i in np.flatnonzero(found.keeper >= 0)} == removed
-    assert {name: getattr(found, name) for name in counts} == counts
+def pair_of(signatures: list[list[int]], sets: list[set[int]], rule: Rule):
+    def pair(a: int, b: int) -> float | None:
+        same = sum(x == y for x, y in zip(signatures[a], signatures[b], strict=True))
+        if same >= rule.surely:
+            return float(np.float32(same / HASHES))
+        if same < rule.maybe:
+            return None
+        exact = jaccard_reference(sets[a], sets[b])
+        return float(np.float32(exact)) if exact >= rule.threshold else None
+
+    return pair
 
 
-def test_identical_documents_all_go_to_the_first_after_one_comparison_each() -> None:
-    found = keepers([[7, 7, 7, 7]] * 1000, bands=2, equal_at_least=3)
-    assert found.keeper.tolist() == [-1] + [0] * 999
-    assert (found.compared, found.verified, found.unverified) == (999, 999, 0)
+DOCUMENTS = st.lists(
+    st.tuples(st.lists(st.integers(0, 2), min_size=HASHES, max_size=HASHES), st.sets(st.integers(0, 5), min_size=1)),
+    max_size=14,
+)
 
 
-def test_unique_documents_all_stay_and_none_are_compared() -> None:
-    found = keepers([[i, i, i, i] for i in range(1000)], bands=2, equal_at_least=3)
-    assert (found.keeper == -1).all()
-    assert found.compared == 0
+@settings(max_examples=400, deadline=None)
+@given(DOCUMENTS, st.randoms(use_true_random=False), st.integers(0, 3))
+def test_the_two_walks_equal_the_plain_one(documents, rng, settled):
+    signatures, sets = [d[0] for d in documents], [d[1] for d in documents]
+    order = rng.sample(range(len(documents)), len(documents))
+    stays = set(order[:settled])
+    removed, unverified = both_walks(signatures, order, stays, sets)
+    want = greedy_keepers_reference(signatures, order, stays, RULE.bands, pair_of(signatures, sets, RULE))
+    assert {i: r[:2] for i, r in removed.items()} == {i: r[:2] for i, r in want.items()}
+    assert unverified == 0
+    for row, (keeper, _, band) in removed.items():
+        assert signatures[row][2 * band : 2 * band + 2] == signatures[keeper][2 * band : 2 * band + 2]
 
 
-def test_a_chain_falls_into_stars() -> None:
-    """Each document shares 3 of 4 places with the next, and nothing with those further on than that allows."""
-    chain = [[i, i + 1, i + 2, i + 3] for i in range(5)]
-    rows = [[row[j % len(row)] for j in range(4)] for row in chain]
-    places = [sorted(row, key=lambda value: value % 4) for row in rows]  # value v stands in place v mod 4
-    # 0: 0 1 2 3   1: 4 1 2 3   2: 4 5 2 3   3: 4 5 6 3   4: 4 5 6 7
-    found = keepers(places, bands=4, equal_at_least=3)
-    assert found.keeper.tolist() == [-1, 0, -1, 2, -1]
-    assert found.equal.tolist() == [0, 3, 0, 3, 0]
+def walk(*signatures: list[int], **changes: int):
+    rule = Rule(**{**{f: getattr(RULE, f) for f in RULE.__slots__}, **changes})
+    matrix = np.array(signatures, np.uint32)
+    return propose(matrix, np.arange(len(matrix)), np.zeros(len(matrix), bool), rule)
 
 
-def test_the_most_preferred_of_several_keepers_is_named_even_from_a_later_band() -> None:
-    a, b, mine = [1, 2, 3, 9], [5, 2, 4, 8], [5, 2, 3, 8]
-    # `mine` meets b in its first band (5) and a only in its second (2): both pair at 2 equal places.
-    assert keepers([a, b, mine], bands=4, equal_at_least=2).keeper.tolist() == [-1, -1, 0]
+def test_far_pairs_are_decided_without_shingles():
+    found = walk([1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 2], [1, 1, 7, 8, 9, 9], maybe=3)
+    assert found.state.tolist() == [KEPT, REMOVED, KEPT]
+    assert found.asked.tolist() == [0, 0, 0]
+    assert found.similarity[1] == np.float32(5 / 6)
+    assert found.compared == 2
 
 
-def test_a_shared_band_alone_removes_nothing_and_similarity_without_one_is_not_seen() -> None:
-    assert keepers([[1, 1, 2, 3], [1, 1, 4, 5]], bands=2, equal_at_least=3).keeper.tolist() == [-1, -1]
-    assert keepers([[1, 2, 3, 4], [1, 0, 3, 0]], bands=2, equal_at_least=2).keeper.tolist() == [-1, -1]
+def test_a_near_pair_asks_for_the_shingles_of_both():
+    found = walk([1, 1, 1, 1, 1, 1], [1, 1, 1, 2, 2, 2])
+    assert found.state.tolist() == [KEPT, OPEN]
+    assert found.asked.tolist() == [TAKES_PART | NEEDS_SHINGLES] * 2
 
 
-def test_the_cap_bounds_a_hot_bucket_and_counts_what_it_prevents() -> None:
-    """100 documents share their first band and nothing else; document i may look at 10 of the i before it."""
-    rows = [[0, i + 1, i + 1000, i + 2000] for i in range(100)]
-    found = keepers(rows, bands=4, equal_at_least=2, cap=10)
-    assert (found.keeper == -1).all()
-    assert found.compared == sum(min(i, 10) for i in range(100))
-    assert found.unverified == sum(max(i - 10, 0) for i in range(100))
+def test_what_surely_goes_is_no_keeper_even_while_its_own_is_unknown():
+    """The third is surely paired with the second (kept), and perhaps with the first, which would then be its keeper."""
+    a, b, c = [1, 1, 1, 1, 5, 6], [1, 1, 2, 2, 2, 2], [1, 1, 1, 2, 2, 2]
+    found = walk(a, b, c, maybe=3)
+    assert found.state.tolist() == [KEPT, KEPT, REMOVED]
+    assert found.keeper.tolist() == [-1, -1, -1]
+    assert found.asked.tolist() == [TAKES_PART | NEEDS_SHINGLES, TAKES_PART, TAKES_PART | NEEDS_SHINGLES]
 
 
-def test_equal_bands_are_compared_by_value_never_by_hash_alone() -> None:
-    """200,000 random buckets of two 32-bit values: those the kernel finds shared are exactly those numpy finds."""
-    rng = np.random.default_rng(1)
-    bands: npt.NDArray[np.uint32] = rng.integers(0, 700, (200_000, 2), np.uint32)
-    found = greedy_keepers(bands, np.arange(len(bands)), 1, 2, 1)
-    _, first, place = np.unique(bands, axis=0, return_index=True, return_inverse=True)
-    want = first[place.ravel()]
-    assert (np.where(found.keeper < 0, np.arange(len(bands)), found.keeper) == want).all()
+def test_the_cap_removes_nothing_and_counts_what_it_prevented():
+    one = [[1, 1, k, k, k, k] for k in range(10, 15)]
+    found = walk(*one, comparisons_at_most=2, maybe=3)
+    assert found.state.tolist() == [KEPT] * 5
+    assert found.unverified.tolist() == [0, 0, 0, 1, 2]
+    assert found.compared == 0 + 1 + 2 + 2 + 2
+
+
+def test_a_pair_without_its_shingles_is_no_pair():
+    matrix = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, 2, 2, 2]], np.uint32)
+    found = settle(matrix, np.arange(2), np.zeros(2, bool), RULE, *packed([{1, 2}, set()]))
+    assert found.state.tolist() == [KEPT, KEPT]
+    assert found.unverified.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
-    ("shape", "order", "bands", "match"),
+    ("a", "b", "similarity"),
     [
-        ((2, 5), [0], 2, "multiple of bands=2"),
-        ((2, 4), [0], 0, "multiple of bands=0"),
-        ((2, 4), [0, 2], 2, "outside 0..1"),
-        ((2, 4), [-1], 2, "outside 0..1"),
-        ((2, 4), [1, 1], 2, "a row twice"),
+        pytest.param({1, 2, 3}, {1, 2, 3}, 1.0, id="equal"),
+        pytest.param({1, 2}, {1, 2, 3, 4}, 0.5, id="at the threshold, which is closed"),
+        pytest.param({1, 2}, {1, 2, 3, 4, 5}, None, id="below it"),
+        pytest.param(set(range(100)), set(range(1, 101)), 99 / 101, id="all but one"),
     ],
 )
-def test_shapes_that_do_not_fit_are_refused(shape: tuple[int, int], order: list[int], bands: int, match: str) -> None:
+def test_shingles_decide_near_the_threshold(a, b, similarity):
+    matrix = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, 2, 2, 2]], np.uint32)
+    found = settle(matrix, np.arange(2), np.zeros(2, bool), RULE, *packed([a, b]))
+    assert found.keeper.tolist() == ([-1, -1] if similarity is None else [-1, 0])
+    assert found.similarity[1] == np.float32(similarity or 0)
+    assert found.exactly == 1
+
+
+@pytest.mark.parametrize(("order", "match"), [([0, 0], "names a row twice"), ([0, 5], r"rows outside 0\.\.1")])
+def test_an_order_that_cannot_be_walked_is_refused(order, match):
     with pytest.raises(ValueError, match=match):
-        greedy_keepers(np.zeros(shape, np.uint32), np.array(order), bands, 1, 1)
+        propose(np.ones((2, 6), np.uint32), np.array(order), np.zeros(2, bool), RULE)

@@ -1,8 +1,4 @@
-"""What both duplicate barriers share: who a document is, in 16 bytes, and how a verdict is written down.
-
-The order of preference ends the same way everywhere: (id, content hash, shard, row), so that no two
-documents are ever tied and no order of arrival decides.
-"""
+"""What all duplicate barriers share: who a document is, in 16 bytes, and how a verdict is written down."""
 
 from typing import Any
 
@@ -50,24 +46,35 @@ def halves(rows: pa.Table, name: str, taken: Integers) -> list[Integers]:
     return [both[:, 1].astype(np.uint64), both[:, 0].astype(np.uint64)]
 
 
-def tail_of_preference(rows: pa.Table, taken: Integers) -> list[Integers]:
-    """Keys for numpy.lexsort (the last one decides first): row, shard, content hash, id."""
-    return [
-        column(rows, "row", taken),
-        column(rows, "shard", taken),
-        *halves(rows, "content", taken),
-        *halves(rows, "id", taken),
-    ]
+def matrix(signatures: pa.FixedSizeBinaryArray, hashes: int) -> npt.NDArray[np.uint32]:
+    """uint32[n, hashes]: a view of one array of packed signatures."""
+    places = np.frombuffer(signatures.buffers()[1] if len(signatures) else b"", "<u4")
+    return places[signatures.offset * hashes : (signatures.offset + len(signatures)) * hashes].reshape(-1, hashes)
 
 
-def verdicts(rows: pa.Table, removed: Integers, keepers: Integers, similarity: npt.NDArray[np.float32]) -> pa.Table:
+def matrix_of(signatures: pa.ChunkedArray, hashes: int) -> npt.NDArray[np.uint32]:
+    """uint32[n, hashes]: a view of the column where it is one chunk, else its only copy."""
+    chunks = [matrix(chunk, hashes) for chunk in signatures.chunks if len(chunk)]
+    if len(chunks) == 1:
+        return chunks[0]
+    return np.concatenate([np.zeros((0, hashes), np.uint32), *chunks])
+
+
+def verdicts(
+    rows: pa.Table,
+    removed: Integers,
+    keepers: Integers,
+    similarity: npt.NDArray[np.float32],
+    band: Integers | None = None,
+) -> pa.Table:
     """VERDICTS about the rows `removed`, each beside the row that is kept for it; ordered by address."""
     shard, row = column(rows, "shard"), column(rows, "row")
     order = np.lexsort((row[removed], shard[removed]))
     removed, keepers, similarity = removed[order], keepers[order], similarity[order]
-    ids = pc.take(rows["id"].combine_chunks(), pa.array(keepers))
+    bands = pa.nulls(len(removed), pa.int32()) if band is None else pa.array(band[order].astype(np.int32))
+    ids = hex_from_bytes16(pc.take(rows["id"].combine_chunks(), pa.array(keepers)))
     return pa.table(
-        [shard[removed], row[removed], hex_from_bytes16(ids), shard[keepers], row[keepers], similarity], schema=VERDICTS
+        [shard[removed], row[removed], ids, shard[keepers], row[keepers], similarity, bands], schema=VERDICTS
     )
 
 

@@ -1,44 +1,37 @@
-"""The walk of greedy_keepers.py in plain Python: the definition it is tested against."""
+"""The walk of greedy_keepers.py in plain Python: the definition that both its halves together are tested against."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 def greedy_keepers_reference(
     signatures: Sequence[Sequence[int]],
     order: Sequence[int],
+    stays: set[int],
     bands: int,
-    equal_at_least: int,
-    comparisons_at_most: int,
-) -> tuple[dict[int, tuple[int, int]], dict[str, int]]:
-    """({removed row: (its keeper, equal hashes)}, counts)."""
-    buckets: defaultdict[tuple[int, tuple[int, ...]], list[int]] = defaultdict(list)  # of kept ranks, ascending
-    removed: dict[int, tuple[int, int]] = {}
-    counts = {"compared": 0, "verified": 0, "unverified": 0}
+    pair: Callable[[int, int], float | None],
+) -> dict[int, tuple[int, float, int]]:
+    """{removed row: (its keeper, similarity, the first band that they share)}.
+
+    `pair` gives the similarity of two rows if they are a pair, else None. No cap. `stays` are never removed.
+    """
+    kept: defaultdict[tuple[int, tuple[int, ...]], list[int]] = defaultdict(list)  # ranks by band, ascending
+    removed: dict[int, tuple[int, float, int]] = {}
     for rank, row in enumerate(order):
-        signature = signatures[row]
-        rows = len(signature) // bands
-        mine = [(band, tuple(signature[band * rows : (band + 1) * rows])) for band in range(bands)]
-        met: set[int] = set()
-        best: int | None = None
-        for key in mine:
-            for place, other in enumerate(buckets[key]):
-                if best is not None and other >= best:
+        width = len(signatures[row]) // bands
+        mine = [(band, tuple(signatures[row][band * width : (band + 1) * width])) for band in range(bands)]
+        if row not in stays:
+            for other in sorted({other for key in mine for other in kept[key]}):
+                similarity = pair(row, order[other])
+                if similarity is not None:
+                    band = next(band for band, places in mine if other in kept[band, places])
+                    removed[row] = (order[other], similarity, band)
                     break
-                if other in met:
-                    continue
-                if len(met) == comparisons_at_most:
-                    counts["unverified"] += len(buckets[key]) - place
-                    break
-                met.add(other)
-                equal = sum(a == b for a, b in zip(signature, signatures[order[other]], strict=True))
-                if equal >= equal_at_least:
-                    counts["verified"] += 1
-                    best = other
-                    removed[row] = (order[other], equal)
-                    break
-        counts["compared"] += len(met)
-        if best is None:
+        if row not in removed:
             for key in mine:
-                buckets[key].append(rank)
-    return removed, counts
+                kept[key].append(rank)
+    return removed
+
+
+def jaccard_reference(a: set[int], b: set[int]) -> float:
+    return len(a & b) / len(a | b) if a | b else 0.0

@@ -103,7 +103,7 @@ def code_point(data: Any, at: Any, stop: Any) -> Any:
 
 
 @compiled
-def _rest_of_word(data: Any, at: Any, stop: Any, classes: Any, lower: Any, h: Any, chunk: Any, filled: Any) -> Any:
+def rest_of_word(data: Any, at: Any, stop: Any, classes: Any, lower: Any, h: Any, chunk: Any, filled: Any) -> Any:
     """(hash, end) of a word whose first bytes are in `h` and the `filled` bytes of `chunk`, by code points."""
     while at < stop:
         point, width = code_point(data, at, stop)
@@ -176,7 +176,7 @@ def next_shingles(data: Any, at: Any, stop: Any, classes: Any, lower: Any, state
         chunk = x & ((np.uint64(1) << np.uint64(bits)) - np.uint64(1))
         at += bits >> 3
         if at < stop and data[at] >= 0x80:
-            h, at = _rest_of_word(data, at, stop, classes, lower, h, chunk, bits >> 3)
+            h, at = rest_of_word(data, at, stop, classes, lower, h, chunk, bits >> 3)
         elif bits:
             h = _absorb(h, chunk)
         rolling = rolling * _BASE + (h - state[3 + slot] * leaving)

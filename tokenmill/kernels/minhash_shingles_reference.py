@@ -28,17 +28,17 @@ def word_hash(word: str) -> int:
 def shingles_of(text: str, words: int) -> list[int]:
     """Finished hashes of all shingles, in order, repeats included."""
     hashes = [word_hash(word) for word in words_of(text)]
-    return [_finish(_polynomial(hashes[i : i + words])) for i in range(len(hashes) - words + 1)]
+    return [finished(polynomial(hashes[i : i + words])) for i in range(len(hashes) - words + 1)]
 
 
-def _polynomial(values: list[int]) -> int:
+def polynomial(values: list[int]) -> int:
     total = 0
     for value in values:
         total = (total * BASE + value) % _MODULUS
     return total
 
 
-def _finish(x: int) -> int:
+def finished(x: int) -> int:
     for _ in range(2):
         x = (x ^ x >> 32) * K2 % _MODULUS
     return x ^ x >> 32
