@@ -83,6 +83,7 @@ def _contents() -> Iterator[tuple[str, str | bytes | None]]:
     yield "harbour with another end", HARBOUR.replace("when you are late.", "when the evening comes.")
     yield "harbour in capitals", HARBOUR.upper()
     yield "harbour with other line ends", HARBOUR.replace("\n", "\r\n")
+    yield "harbour?utm_source=mail", HARBOUR + "\n\nThree comments"
     yield "both", HARBOUR + "\n\n" + BREAD
     yield "bread, footnotes", BREAD.replace("time.", "time.[1]").replace("yeast.", "yeast.[citation needed]")
     yield "bread, a line of code", BREAD + "\nPlease enable JavaScript to see the comments below this recipe.\n"

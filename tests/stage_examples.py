@@ -20,15 +20,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tokenizers
 from sample_documents import documents
+from tiny_text_model import tiny_text_model
 
 import tokenmill
 from tokenmill.core.asset import Asset
-from tokenmill.core.barrier import ADDRESS, VERDICTS, Regroup, Summary, Verdict
+from tokenmill.core.barrier import Regroup, Summary, Verdict
 from tokenmill.core.document import SHARD_NAME
 from tokenmill.core.format import Format
 from tokenmill.core.recipe import SOURCE_COLUMNS
 from tokenmill.core.stage import Filter, Stage
 from tokenmill.core.step import Step
+from tokenmill.dedup.embed import Embed
+from tokenmill.dedup.embed_directory import embed_from
 from tokenmill.tokenize.megatron_shards import MegatronShards
 from tokenmill.tokenize.tokenize import Tokenize
 
@@ -59,6 +62,7 @@ def tiny_tokenizer() -> Asset:
 # What a step needs to be made at all. Everything else is tried with its defaults.
 EXAMPLES: dict[type[Step], Callable[[], Step]] = {
     Tokenize: lambda: Tokenize(tokenizer=tiny_tokenizer(), eod=EOD),
+    Embed: lambda: embed_from(tiny_text_model()),
     MegatronShards: lambda: MegatronShards(vocabulary_size=261),
 }
 
@@ -127,24 +131,12 @@ def _providers(step: Step) -> list[Stage]:
     return chain
 
 
-def emitted(verdict: Verdict, batch: pa.RecordBatch) -> pa.Table:
-    rows = verdict.emit(batch)
-    for name in ADDRESS.names:
-        if name not in rows.schema.names:
-            rows = rows.append_column(ADDRESS.field(name), batch[name])
-    return pa.Table.from_batches([rows])
-
-
-def decided(verdict: Verdict, rows: pa.Table) -> pa.Table:
-    verdicts, _ = verdict.decide(rows)
-    return verdicts.select(VERDICTS.names).cast(VERDICTS).sort_by([("shard", "ascending"), ("row", "ascending")])
-
-
-def summary_for(regroup: Regroup) -> pa.Table | None:
-    if regroup.wants is None:
+def summary_for(step: Regroup | Verdict) -> pa.Table | None:
+    """The asset that `step` wants, as the sample documents make it."""
+    if step.wants is None:
         return None
-    (wanted,) = [s for s in every(Summary) if s.name == regroup.wants]
-    return wanted.merge(wanted.observe(prepared(wanted)))
+    (wanted,) = [s for s in every(Summary) if s.name == step.wants]
+    return wanted.finish(wanted.merge(wanted.observe(prepared(wanted))))
 
 
 class Kept(io.BytesIO):

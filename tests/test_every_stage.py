@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from stage_examples import decided, emitted, every, prepared, step_classes, summary_for, written
+from stage_examples import every, prepared, step_classes, summary_for, written
+from verdict_runs import run_verdict
 
-from tokenmill.core.barrier import Regroup, Summary, Verdict
+from tokenmill.core.barrier import ADDRESS, SPANS, Meeting, Regroup, SpanVerdict, Summary, Verdict
 from tokenmill.core.document import TRAVELLING
 from tokenmill.core.format import Format
 from tokenmill.core.stage import Filter, Measure, Stage
@@ -30,10 +31,6 @@ def cut(batch: pa.RecordBatch, lengths: list[int]) -> list[pa.RecordBatch]:
         parts.append(batch.slice(start, length))
         start += parts[-1].num_rows
     return parts
-
-
-def shuffled(table: pa.Table, seed: int) -> pa.Table:
-    return table.take(pa.array(np.random.default_rng(seed).permutation(table.num_rows)))
 
 
 # Every step
@@ -172,40 +169,65 @@ def test_every_rule_is_a_field_and_says_where_it_is_published(stage: Filter) -> 
 # Every barrier
 
 
+def verdicts_of(verdict: Verdict, batches: list[pa.RecordBatch], **how: int) -> tuple[pa.Table, dict[str, int]]:
+    table, counts = run_verdict(verdict, batches, summary=summary_for(verdict), **how)
+    return (united(table) if isinstance(verdict, SpanVerdict) else table), counts
+
+
+def united(spans: pa.Table) -> pa.Table:
+    """What leaves each document, whatever pieces it was found in."""
+    rows: list[tuple[int, int, int]] = []
+    for span in spans.to_pylist():
+        row, start, stop = span["row"], span["start"], span["stop"]
+        if rows and rows[-1][0] == row and rows[-1][2] >= start:
+            rows[-1] = (row, rows[-1][1], max(rows[-1][2], stop))
+        else:
+            rows.append((row, start, stop))
+    return pa.table({"row": [r[0] for r in rows], "start": [r[1] for r in rows], "stop": [r[2] for r in rows]})
+
+
+@pytest.mark.parametrize("verdict", every(Verdict), ids=by_name)
+def test_remembers_one_row_per_document_as_it_declares(verdict: Verdict) -> None:
+    batch = prepared(verdict)
+    rows = verdict.observe(batch, summary_for(verdict))
+    assert rows.schema.equals(verdict.keeps)
+    assert rows.num_rows == batch.num_rows
+    rows.validate(full=True)
+    parts = [verdict.observe(part, summary_for(verdict)) for part in cut(batch, CUTS[1])]
+    assert pa.Table.from_batches(parts).combine_chunks().equals(pa.Table.from_batches([rows]).combine_chunks())
+
+
+@pytest.mark.parametrize("verdict", every(Verdict), ids=by_name)
+def test_every_round_emits_keys_as_it_declares(verdict: Verdict) -> None:
+    assert len({round_.name for round_ in verdict.rounds}) == len(verdict.rounds)
+    for round_ in verdict.rounds:
+        assert round_.emits[0].name == "key" and round_.emits[0].type == pa.uint64()
+        assert pickle.loads(pickle.dumps(round_)).emits == round_.emits
+    assert not verdict.rounds[-1].links
+
+
 @pytest.mark.parametrize("verdict", every(Verdict), ids=by_name)
 @pytest.mark.parametrize("lengths", CUTS, ids=["one row each", "uneven", "two halves"])
-def test_emits_one_row_per_document_as_it_declares(verdict: Verdict, lengths: list[int]) -> None:
+def test_verdicts_do_not_depend_on_where_batches_are_cut(verdict: Verdict, lengths: list[int]) -> None:
     batch = prepared(verdict)
-    rows = verdict.emit(batch)
-    assert rows.schema.equals(verdict.emits)
-    assert rows.schema[0].equals(pa.field("key", pa.uint64(), rows.schema[0].nullable))
-    assert rows.num_rows == batch.num_rows
-    assert rows["key"].null_count == 0
-    parts = pa.Table.from_batches([verdict.emit(part) for part in cut(batch, lengths)], verdict.emits)
-    assert parts.combine_chunks().equals(pa.Table.from_batches([rows]).combine_chunks())
+    whole, counts = verdicts_of(verdict, [batch])
+    parts, part_counts = verdicts_of(verdict, [part for part in cut(batch, lengths) if part.num_rows])
+    assert parts.equals(whole)
+    assert part_counts == counts
 
 
 @pytest.mark.parametrize("verdict", every(Verdict), ids=by_name)
-@pytest.mark.parametrize("seed", range(5))
-def test_verdicts_do_not_depend_on_the_order_of_rows(verdict: Verdict, seed: int) -> None:
-    rows = emitted(verdict, prepared(verdict))
-    assert decided(verdict, shuffled(rows, seed)).equals(decided(verdict, rows))
-    assert verdict.decide(shuffled(rows, seed))[1] == verdict.decide(rows)[1]
+@pytest.mark.parametrize("seed", range(3))
+def test_verdicts_depend_neither_on_the_order_of_rows_nor_on_how_keys_are_divided(verdict: Verdict, seed: int) -> None:
+    batch = prepared(verdict)
+    whole, _ = verdicts_of(verdict, [batch])
+    assert verdicts_of(verdict, [batch], seed=seed, parts=seed + 1)[0].equals(whole)
 
 
-@pytest.mark.parametrize("verdict", [v for v in every(Verdict) if not v.whole], ids=by_name)
-def test_verdicts_do_not_depend_on_how_keys_are_divided(verdict: Verdict) -> None:
-    rows = emitted(verdict, prepared(verdict))
-    low = pc.less(rows["key"], pa.scalar(1 << 63, pa.uint64()))
-    parts = [decided(verdict, rows.filter(low)), decided(verdict, rows.filter(pc.invert(low)))]
-    both = pa.concat_tables(parts).sort_by([("shard", "ascending"), ("row", "ascending")])
-    assert both.equals(decided(verdict, rows))
-
-
-@pytest.mark.parametrize("verdict", every(Verdict), ids=by_name)
+@pytest.mark.parametrize("verdict", [v for v in every(Verdict) if not isinstance(v, SpanVerdict)], ids=by_name)
 def test_a_verdict_names_a_keeper_that_stays(verdict: Verdict) -> None:
     batch = prepared(verdict)
-    found = decided(verdict, emitted(verdict, batch)).to_pylist()
+    found = verdicts_of(verdict, [batch])[0].to_pylist()
     ids = dict(zip(batch["row"].to_pylist(), batch["id"].to_pylist(), strict=True))
     removed = [v["row"] for v in found]
     assert found, "the samples hold duplicates, and none is found"
@@ -216,9 +238,51 @@ def test_a_verdict_names_a_keeper_that_stays(verdict: Verdict) -> None:
         assert 0 <= v["similarity"] <= 1
 
 
+@pytest.mark.parametrize("verdict", every(SpanVerdict), ids=by_name)
+def test_spans_are_cut_and_everything_else_stays(verdict: SpanVerdict) -> None:
+    batch = prepared(verdict)
+    spans, _ = run_verdict(verdict, batch, summary=summary_for(verdict))
+    assert spans.num_rows, "the samples hold repetitions, and none is found"
+    after, decision = verdict.cut(batch, spans.to_batches()[0])
+    touched = set(spans["row"].to_pylist())
+    for before, text, row, rule in zip(
+        batch["text"].to_pylist(), after["text"].to_pylist(), batch["row"].to_pylist(), decision.rule, strict=True
+    ):
+        if row not in touched:
+            assert text == before and not rule.is_valid
+        elif rule.is_valid:
+            assert text == before, "who leaves keeps its text"
+        else:
+            assert len(text) < len(before)
+    after.validate(full=True)
+    assert {f.name: f.type for f in verdict.adds}.items() <= {f.name: f.type for f in after.schema}.items()
+    nothing, kept = verdict.cut(batch, empty_spans())
+    assert nothing["text"].equals(batch["text"]) and kept.rule.null_count == batch.num_rows
+
+
+def empty_spans() -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in SPANS], schema=SPANS)
+
+
+@pytest.mark.parametrize("verdict", [v for v in every(Verdict) if v.index is not None], ids=by_name)
+def test_against_an_index_of_themselves_all_documents_with_text_leave(verdict: Verdict) -> None:
+    batch = prepared(verdict)
+    kept = verdict.observe(batch, summary_for(verdict))
+    index = verdict.indexed(kept, batch)
+    assert verdict.index is not None and index.schema.equals(verdict.index)
+    index = index.append_column(ADDRESS.field("shard"), pa.array(np.full(batch.num_rows, -1, np.int32)))
+    index = index.append_column(ADDRESS.field("row"), batch["row"])
+    found, _ = run_verdict(verdict, batch, summary=summary_for(verdict), index=index)
+    with_text = [r for r, t in zip(batch["row"].to_pylist(), batch["text"].to_pylist(), strict=True) if t is not None]
+    assert set(found["row"].to_pylist()) == set(with_text)
+    assert set(found["keeper_shard"].to_pylist()) == {-1}
+    if isinstance(verdict, Meeting):  # others find the most preferred that is near, which may not be the same one
+        assert set(found["similarity"].to_pylist()) == {1.0}
+
+
 @pytest.mark.parametrize("verdict", every(Verdict), ids=by_name)
-def test_no_rows_give_no_verdicts(verdict: Verdict) -> None:
-    assert decided(verdict, emitted(verdict, prepared(verdict).slice(0, 0))).num_rows == 0
+def test_no_documents_give_no_verdicts(verdict: Verdict) -> None:
+    assert verdicts_of(verdict, [prepared(verdict).slice(0, 0)])[0].num_rows == 0
 
 
 @pytest.mark.parametrize("summary", every(Summary), ids=by_name)
@@ -251,7 +315,7 @@ def test_every_row_is_assigned_to_one_group_whatever_its_batch(regroup: Regroup,
 def test_order_within_a_group_is_total(regroup: Regroup, seed: int) -> None:
     rows = pa.Table.from_batches([prepared(regroup)])
     arranged = rows.take(regroup.arrange(rows))["row"].to_pylist()
-    other = shuffled(rows, seed)
+    other = rows.take(pa.array(np.random.default_rng(seed).permutation(rows.num_rows)))
     assert sorted(arranged) == rows["row"].to_pylist()
     assert other.take(regroup.arrange(other))["row"].to_pylist() == arranged
 

@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from sample_documents import documents, names_of
-from stage_examples import decided, emitted, every, prepared, step_classes, summary_for, written
+from stage_examples import every, prepared, step_classes, summary_for, written
+from verdict_runs import run_verdict
 
 from tokenmill.core.barrier import Regroup, Summary, Verdict
 from tokenmill.core.format import Format
@@ -33,15 +34,16 @@ def golden_of(step: Step) -> dict[str, str]:
         values = batch.select(step.adds.names).to_pylist()
     elif isinstance(step, Verdict):
         batch = prepared(step)
-        found = {v["row"]: v for v in decided(step, emitted(step, batch)).to_pylist()}
-        values = [found.get(row) for row in batch["row"].to_pylist()]
+        table, _ = run_verdict(step, batch, summary=summary_for(step))
+        found = table.to_pylist()
+        values = [[v for v in found if v["row"] == row] for row in batch["row"].to_pylist()]
     elif isinstance(step, Regroup):
         batch, summary = prepared(step), summary_for(step)
         order = step.arrange(pa.Table.from_batches([batch])).to_pylist()
         places = {row: place for place, row in enumerate(order)}
         values = [[g, places[n]] for n, g in enumerate(step.assign(batch, summary).to_pylist())]
     elif isinstance(step, Summary):
-        return {"all": _digest(step.merge(step.observe(prepared(step))).to_pylist())}
+        return {"all": _digest(step.finish(step.merge(step.observe(prepared(step)))).to_pylist())}
     else:
         assert isinstance(step, Format)
         files = written(step, [prepared(step)])

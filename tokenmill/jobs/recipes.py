@@ -3,12 +3,17 @@
 import importlib
 import pkgutil
 import sys
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
 from tokenmill import pipelines
 from tokenmill.core.errors import RecipeError
 from tokenmill.core.recipe import Recipe
+from tokenmill.jobs.overrides import with_overrides
+from tokenmill.pipelines.semantic_dedup import semantic_dedup_recipe
+
+SEMANTIC_DEDUP, MODEL = "semantic_dedup", "embed.model"  # the recipe that is made for a model, and the setting with it
 
 
 def find_recipe(name: str) -> Recipe:
@@ -17,11 +22,28 @@ def find_recipe(name: str) -> Recipe:
     if colon and file.endswith(".py"):
         return _from_file(Path(file), constant)
     known = named_recipes()
+    if name == SEMANTIC_DEDUP:
+        return recipe_with(name, [])
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
+        names = sorted([*known, SEMANTIC_DEDUP])
+        near = get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
         raise RecipeError(f"no recipe is called {name}; {hint} (your own: file.py:NAME)")
     return known[name]
+
+
+def recipe_with(name: str, settings: Sequence[str]) -> Recipe:
+    """The recipe `name` with each `step.field=value` applied; `embed.model=DIR` makes the one that needs a model.
+
+    Raises RecipeError as `find_recipe` and `with_overrides` do.
+    """
+    others = [s for s in settings if not s.startswith(f"{MODEL}=")]
+    if name != SEMANTIC_DEDUP:
+        return with_overrides(find_recipe(name), list(settings))
+    models = [s.partition("=")[2] for s in settings if s.startswith(f"{MODEL}=")]
+    if not models:
+        raise RecipeError(f"{name} needs a model: --set {MODEL}=DIR, a directory that transformers has saved")
+    return with_overrides(semantic_dedup_recipe(models[-1]), others)
 
 
 def named_recipes() -> dict[str, Recipe]:

@@ -1,6 +1,8 @@
 """`tokenmill run`: a recipe over sources, into a directory."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +13,9 @@ from tokenmill.core.recipe import Recipe
 from tokenmill.engines import local
 from tokenmill.engines.plan import Plan, make_plan, open_local
 from tokenmill.jobs.console import show
-from tokenmill.jobs.overrides import with_overrides
+from tokenmill.jobs.indexes import find_index
 from tokenmill.jobs.progress import ConsoleProgress
-from tokenmill.jobs.recipes import find_recipe
+from tokenmill.jobs.recipes import recipe_with
 from tokenmill.jobs.sources import check_apart, find_sources
 from tokenmill.manifests.manifest import Manifest
 
@@ -27,14 +29,21 @@ def command(
     engine: Annotated[str, typer.Option(help="Where the work runs.")] = "local",
     workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="step.field=value; repeatable.")] = None,
+    against: Annotated[
+        list[str] | None, typer.Option(help="A run with an index: leave out what it has already; repeatable.")
+    ] = None,
+    index: Annotated[bool, typer.Option("--index", help="Write what later runs need for --against.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and do nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
     """Run a recipe: every document that goes in has one fate when it is done."""
     if engine not in ENGINES:
         raise RecipeError(f"--engine {engine}: this version has {', '.join(ENGINES)}")
-    chosen = with_overrides(find_recipe(recipe), set_ or [])
-    run_recipe(chosen, source, out, workers, {}, as_json, overrides=list(set_ or []), plan_only=plan)
+    chosen = recipe_with(recipe, set_ or [])
+    chosen = replace(chosen, indexes=chosen.indexes or index)
+    run_recipe(
+        chosen, source, out, workers, {}, as_json, overrides=list(set_ or []), against=against or [], plan_only=plan
+    )
 
 
 def run_recipe(
@@ -46,6 +55,7 @@ def run_recipe(
     as_json: bool,
     *,
     overrides: list[str] | None = None,
+    against: Sequence[str] = (),
     plan_only: bool = False,
     quiet: bool = False,
 ) -> Manifest | None:
@@ -54,7 +64,16 @@ def run_recipe(
         raise RecipeError(f"--workers {workers}: want 1 or more")
     check_apart(sources, out)
     inputs = find_sources(sources)
-    plan = make_plan(recipe, inputs.sources, open_local, parents=inputs.parents, overrides=overrides or [], facts=facts)
+    index, indexed = find_index(recipe, list(against))
+    plan = make_plan(
+        recipe,
+        inputs.sources,
+        open_local,
+        parents=[*inputs.parents, *indexed],
+        index=index,
+        overrides=overrides or [],
+        facts=facts,
+    )
     if plan_only:
         show(_plan_facts(plan), as_json, _plan_text(plan))
         return None

@@ -3,8 +3,23 @@
 from tokenmill.core.recipe import Recipe
 from tokenmill.dedup.exact import ExactDedup
 from tokenmill.dedup.fuzzy import FuzzyDedup
+from tokenmill.dedup.lines import LineDedup
+from tokenmill.dedup.normalised import NormalisedDedup
+from tokenmill.dedup.paragraphs import ParagraphDedup
+from tokenmill.dedup.substring import SubstringDedup
+from tokenmill.dedup.url import UrlDedup
 from tokenmill.ingest.extract_html import ExtractHtml
 
 EXACT_DEDUP = Recipe("exact_dedup", (ExtractHtml(), ExactDedup()))
 
+NORMALISED_DEDUP = Recipe("normalised_dedup", (ExtractHtml(), NormalisedDedup()))
+
+URL_DEDUP = Recipe("url_dedup", (ExtractHtml(), UrlDedup()))
+
+LINE_DEDUP = Recipe("line_dedup", (ExtractHtml(), LineDedup()))
+
+PARAGRAPH_DEDUP = Recipe("paragraph_dedup", (ExtractHtml(), ParagraphDedup()))
+
 FUZZY_DEDUP = Recipe("fuzzy_dedup", (ExtractHtml(), FuzzyDedup()))
+
+SUBSTRING_DEDUP = Recipe("substring_dedup", (ExtractHtml(), SubstringDedup()))

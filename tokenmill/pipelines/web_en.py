@@ -32,6 +32,8 @@ WEB_EN = Recipe(
         MeasureLines(),  # FineWeb's rules look at what C4 left of the lines
         FineWeb(),
         ExactDedup(),
-        FuzzyDedup(shingle_words=5, bands=14, rows_per_band=8, threshold=0.75),  # FineWeb's, with verification
+        FuzzyDedup(
+            unit="words", shingle_length=5, bands=14, rows_per_band=8, threshold=0.75
+        ),  # FineWeb's, with verification
     ),
 )

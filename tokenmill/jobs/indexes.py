@@ -1,0 +1,46 @@
+"""From --against arguments to the index that a run is deduplicated against."""
+
+from pathlib import Path
+
+from tokenmill.core.barrier import Verdict
+from tokenmill.core.errors import RecipeError
+from tokenmill.core.recipe import Recipe
+from tokenmill.engines.plan import IndexShard
+from tokenmill.manifests.manifest import Manifest
+
+IDENTITY_DIGITS = 12  # of a run's identity, in the names of its shards
+
+
+def find_index(recipe: Recipe, runs: list[str]) -> tuple[list[IndexShard], list[str]]:
+    """(the shards of each run's index, in the order given; the identities of those runs).
+
+    Raises RecipeError for a run without an index, or with one that another version of a verdict has written: its
+    signatures would mean something else.
+    """
+    wanted = {s.name: s.index_version for s in recipe.steps if isinstance(s, Verdict) and s.index is not None}
+    if runs and not wanted:
+        raise RecipeError(f"{recipe.name}: none of its steps can use an index; run it without --against")
+    shards: list[IndexShard] = []
+    identities: list[str] = []
+    for place, run in enumerate(runs):
+        manifest = Manifest.load(Path(run))
+        folder = Path(run) if Path(run).is_dir() else Path(run).parent
+        held = {Path(s.path).parent.name for s in manifest.of_kind("index")}
+        versions = {str(step["name"]): step.get("index_version") for step in manifest.steps}
+        if not held:
+            raise RecipeError(f"{run}: has no index; make it again with --index")
+        for name, version in wanted.items():
+            if name not in held:
+                raise RecipeError(f"{run}: its index has {', '.join(sorted(held))}, and nothing of {name}")
+            if versions[name] != version:
+                raise RecipeError(
+                    f"{run}: its index was made by {name} with other parameters ({versions[name]}, this recipe's are "
+                    f"{version}); give that step the same ones"
+                )
+        if manifest.identity in identities:
+            raise RecipeError(f"{run}: named twice in --against")
+        identities.append(manifest.identity)
+        names = sorted({Path(s.path).stem for s in manifest.of_kind("index")})
+        known, priority = manifest.identity[:IDENTITY_DIGITS], place - len(runs)
+        shards += [IndexShard(name=f"{known}/{n}", run=folder, shard=n, priority=priority) for n in names]
+    return shards, identities
