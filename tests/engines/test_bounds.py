@@ -1,6 +1,7 @@
 """A verdict that takes more than its recipe allows stops the run, names the source and shows what it would take."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tokenmill.core.errors import DataError
 from tokenmill.core.recipe import Recipe
 from tokenmill.engines import local
 from tokenmill.engines.plan import make_plan, open_local
+from tokenmill.jobs.cli import main
 from tokenmill.manifests.manifest import Manifest
 
 
@@ -48,7 +50,7 @@ def test_a_source_that_would_lose_too_much_stops_the_run_with_the_evidence(folde
     with pytest.raises(DataError) as told:
         run(folder, "hardly", "mostly", lost_share_at_most=0.9)
     message = str(told.value)
-    assert "source mostly would lose 989 of 1,000 documents (98.9%), the bound is 90.0%; 989 of them" in message
+    assert "source mostly would lose 989 of 1,000 documents (98.9%), the bound is 90.0%; 989 times to one" in message
     assert "It would keep row " in message and "of mostly-00000 ('menu " in message
     assert message.count("and take row") == 3
     assert "--set same_first_word.lost_share_at_most=SHARE" in message
@@ -69,3 +71,15 @@ def test_a_cluster_that_is_too_large_stops_the_run(folder):
 
 def test_a_handful_of_copies_proves_nothing(folder):
     assert run(folder, "small", lost_share_at_most=0.1).totals["kept"] == 1
+
+
+def test_text_that_is_mostly_cut_out_of_a_source_stops_the_run_too(tmp_path):
+    """1,500 pages of one long line that all share, and a short one of their own: 59 of 68 bytes go, but from the first."""
+    shared = "This long line stands on each and every page of this site.."
+    lines = [f"{shared}\nown {n:04}" for n in range(1500)]
+    (tmp_path / "pages.jsonl").write_text("\n".join(json.dumps({"text": line}) for line in lines))
+    command = ["run", "line_dedup", "--source", f"pages={tmp_path}/pages.jsonl", "--workers", "1", "--json"]
+    assert main([*command, "--out", f"{tmp_path}/stops", "--set", "line_dedup.lost_share_at_most=.8"]) == 3
+    assert main([*command, "--out", f"{tmp_path}/goes", "--set", "line_dedup.lost_share_at_most=.9"]) == 0
+    facts = Manifest.load(tmp_path / "goes").facts["line_dedup, bounds"]
+    assert facts == {"spans": 1499, "bytes": 1499 * 59}

@@ -1,4 +1,4 @@
-"""The real recipe on real crawls: workers, places and kill -9 at ten random moments give one identity."""
+"""The real recipes on real crawls: workers, places and kill -9 at ten random moments give one identity."""
 
 import json
 import os
@@ -23,8 +23,11 @@ pytestmark = [
 ]
 
 
-def start(out: Path, workers: int, source: str = str(CRAWLS), cwd: Path = ROOT) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tokenmill.jobs", "run", "web_en", "--source", source, "--out", str(out), "--json"]
+RECIPES = ("web_en", "nemotron_cc")  # filters and two verdicts; three verdicts of six rounds, one that cuts
+
+
+def start(recipe: str, out: Path, workers: int, source: str = str(CRAWLS), cwd: Path = ROOT) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tokenmill.jobs", "run", recipe, "--source", source, "--out", str(out), "--json"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [*command, "--workers", str(workers)],
@@ -43,21 +46,26 @@ def identity(process: subprocess.Popen[str]) -> str:
     return str(json.loads(told)["identity"])
 
 
+@pytest.fixture(scope="module", params=RECIPES)
+def recipe(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return identity(start(tmp_path_factory.mktemp("calm") / "out", workers=1))
+def calm(recipe: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return identity(start(recipe, tmp_path_factory.mktemp("calm") / "out", workers=1))
 
 
-def test_two_workers_from_another_directory_and_a_copy(calm, tmp_path):
+def test_two_workers_from_another_directory_and_a_copy(recipe, calm, tmp_path):
     shutil.copytree(CRAWLS, tmp_path / "copy")
-    assert identity(start(tmp_path / "out", workers=2, source=".", cwd=tmp_path / "copy")) == calm
+    assert identity(start(recipe, tmp_path / "out", workers=2, source=".", cwd=tmp_path / "copy")) == calm
 
 
-def test_kill_nine_at_ten_random_moments(calm, tmp_path):
+def test_kill_nine_at_ten_random_moments(recipe, calm, tmp_path):
     rng = random.Random(20)
     struck = 0
     while struck < 10:
-        process = start(tmp_path / "out", workers=2)
+        process = start(recipe, tmp_path / "out", workers=2)
         time.sleep(rng.uniform(0.5, 6.0))
         if process.poll() is not None:  # it was done before we struck: once more from the beginning
             process.communicate()
@@ -69,16 +77,16 @@ def test_kill_nine_at_ten_random_moments(calm, tmp_path):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         struck += 1
-    assert identity(start(tmp_path / "out", workers=2)) == calm
+    assert identity(start(recipe, tmp_path / "out", workers=2)) == calm
     found = verify(tmp_path / "out")
     assert (found.problems, found.identity) == ([], calm)
 
 
-def test_control_c_says_that_it_goes_on(calm, tmp_path):
-    process = start(tmp_path / "out", workers=2)
+def test_control_c_says_that_it_goes_on(recipe, calm, tmp_path):
+    process = start(recipe, tmp_path / "out", workers=2)
     time.sleep(2.5)
     os.killpg(process.pid, signal.SIGINT)
     _, complaint = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "the same command goes on" in complaint
-    assert identity(start(tmp_path / "out", workers=1)) == calm
+    assert identity(start(recipe, tmp_path / "out", workers=1)) == calm

@@ -104,7 +104,7 @@ class Round(ABC):
 class Bounds:
     """Where a verdict takes too much to be believed: the run then stops and shows the evidence. None: no bound."""
 
-    lost_share_at_most: float | None = None  # of the documents of any one source, 0..1
+    lost_share_at_most: float | None = None  # of the documents of any one source, 0..1; of its bytes, for spans
     cluster_at_most: int | None = None  # documents removed for any one keeper
 
 

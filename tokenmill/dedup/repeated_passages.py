@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tokenmill.core.barrier import SPANS, Reduced, Round, SpanVerdict
+from tokenmill.core.barrier import SPANS, Bounds, Reduced, Round, SpanVerdict
 from tokenmill.core.errors import DataError, RecipeError
 from tokenmill.core.stage import Decision
 from tokenmill.dedup.equal_keys import KEY, equal_sets
@@ -45,6 +45,7 @@ class RepeatedPassages(SpanVerdict):
     chars_at_least: int = 20
     chars_left_at_least: int = 100
     share_left_at_least: float = 0.1  # of the characters, 0..1
+    lost_share_at_most: float | None = 0.9  # of a source's bytes: beyond that a template, not passages; None: no bound
 
     def __post_init__(self) -> None:
         check_policy(self.prefer, self.name)
@@ -53,6 +54,8 @@ class RepeatedPassages(SpanVerdict):
                 raise RecipeError(f"{self.name}: {field}={getattr(self, field)}, want at least {least}")
         if not 0 <= self.share_left_at_least <= 1:
             raise RecipeError(f"{self.name}: share_left_at_least={self.share_left_at_least}, want 0..1")
+        if self.lost_share_at_most is not None and not 0 <= self.lost_share_at_most <= 1:
+            raise RecipeError(f"{self.name}: lost_share_at_most={self.lost_share_at_most}, want 0..1 or none")
 
     @property
     def reads(self) -> pa.Schema:
@@ -67,6 +70,10 @@ class RepeatedPassages(SpanVerdict):
                 pa.field(f"{self.name}_chars_removed", pa.int64()),  # newlines and blank lines between included
             ]
         )
+
+    @property
+    def bounds(self) -> Bounds:
+        return Bounds(lost_share_at_most=self.lost_share_at_most)
 
     @property
     def keeps(self) -> pa.Schema:

@@ -1,18 +1,21 @@
 """The circuit breaker: a verdict that takes more than its recipe allows stops the run and shows what it took."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from tokenmill.core.barrier import Verdict
+from tokenmill.core.barrier import SpanVerdict, Verdict
 from tokenmill.core.errors import DataError
 from tokenmill.engines.address import ROW_BITS, Addresses, addresses, read_whole
 from tokenmill.engines.context import Context
 from tokenmill.engines.reduce import files_of
 from tokenmill.engines.task import Report
+from tokenmill.manifests import checked_json
 from tokenmill.manifests.attempt import Attempt
 
 DOCUMENTS_AT_LEAST = 1000  # a source smaller than this may lose any share: a handful of copies proves nothing
@@ -22,7 +25,7 @@ _EXCERPT = 160  # characters of each
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundsTask:
-    """Count what a verdict removed, by source and by keeper; raise DataError beyond its bounds. 24 bytes a verdict."""
+    """Count what a verdict took, by source and by keeper; raise DataError beyond its bounds. 32 bytes a verdict."""
 
     segment: int
     barrier: int
@@ -39,7 +42,23 @@ class BoundsTask:
         tables = [read_whole(path) for path in files_of(context, "verdicts", barrier)]
         removed = np.concatenate([np.zeros(0, np.int64), *(addresses(t) for t in tables)])
         keepers = np.concatenate([np.zeros(0, np.int64), *(addresses(t, "keeper_") for t in tables)])
-        self._check_sources(context, barrier, removed, keepers)
+        if isinstance(barrier, SpanVerdict):
+            cut = np.concatenate(
+                [np.zeros(0, np.int64), *(pc.subtract(t["stop"], t["start"]).to_numpy() for t in tables)]
+            )
+            self._check_sources(context, barrier, removed, keepers, cut, _bytes_of_text)
+            counts = {"spans": len(removed), "bytes": int(cut.sum())}
+        else:
+            self._check_sources(context, barrier, removed, keepers, np.ones(len(removed), np.int64), _documents)
+            counts = {
+                "removed": len(removed),
+                "largest_cluster": self._check_clusters(context, barrier, removed, keepers),
+            }
+        with Attempt(context.out) as attempt:
+            return attempt.commit(self.receipt(context), {"inputs": self.inputs, "counts": counts})
+
+    def _check_clusters(self, context: Context, barrier: Verdict, removed: Addresses, keepers: Addresses) -> int:
+        """Documents removed for the keeper of most."""
         largest, at = _largest_cluster(keepers)
         bound = barrier.bounds.cluster_at_most
         if bound is not None and largest > bound:
@@ -48,26 +67,35 @@ class BoundsTask:
                 f"one document would stand for {largest:,} others, the bound is {bound:,}. {evidence}. If that is "
                 f"right, raise it: --set {barrier.name}.cluster_at_most=N, with a new --out"
             )
-        with Attempt(context.out) as attempt:
-            counts = {"removed": len(removed), "largest_cluster": largest}
-            return attempt.commit(self.receipt(context), {"inputs": self.inputs, "counts": counts})
+        return largest
 
-    def _check_sources(self, context: Context, barrier: Verdict, removed: Addresses, keepers: Addresses) -> None:
+    def _check_sources(
+        self,
+        context: Context,
+        barrier: Verdict,
+        removed: Addresses,
+        keepers: Addresses,
+        weights: Addresses,
+        had_by: Callable[[Context, int, str], tuple[int, int]],
+    ) -> None:
+        """`weights`: what each verdict takes. `had_by` tells (what, documents) a shard had, in the same unit."""
         bound = barrier.bounds.lost_share_at_most
         if bound is None:
             return
-        lost = np.bincount(removed >> ROW_BITS, minlength=len(context.plan.shards))
+        unit = "bytes of text" if isinstance(barrier, SpanVerdict) else "documents"
+        lost = np.bincount(removed >> ROW_BITS, weights, minlength=len(context.plan.shards))
         for source in context.plan.sources:
             shards = [s for s in context.plan.shards if s.source.name == source.name]
-            had = sum(_rows(context.out / context.kept(barrier.name, s.name)) for s in shards)
+            each = [had_by(context, self.segment, s.name) for s in shards]
+            had, documents = sum(h for h, _ in each), sum(d for _, d in each)
             gone = int(sum(lost[s.index] for s in shards))
-            if had >= DOCUMENTS_AT_LEAST and gone > bound * had:
+            if documents >= DOCUMENTS_AT_LEAST and gone > bound * had:
                 mine = np.isin(removed >> ROW_BITS, [s.index for s in shards])
                 largest, at = _largest_cluster(keepers[mine])
-                evidence = _evidence(context, self.segment, at, removed[mine & (keepers == at)])
+                evidence = _evidence(context, self.segment, at, np.unique(removed[mine & (keepers == at)]))
                 raise DataError(
-                    f"source {source.name} would lose {gone:,} of {had:,} documents ({gone / had:.1%}), the bound is "
-                    f"{bound:.1%}; {largest:,} of them to one document. {evidence}. If that is right, raise it: "
+                    f"source {source.name} would lose {gone:,} of {had:,} {unit} ({gone / had:.1%}), the bound is "
+                    f"{bound:.1%}; {largest:,} times to one document. {evidence}. If that is right, raise it: "
                     f"--set {barrier.name}.lost_share_at_most=SHARE, with a new --out"
                 )
 
@@ -86,10 +114,19 @@ def _largest_cluster(keepers: Addresses) -> tuple[int, int]:
     return int(counts[place]), int(distinct[place])
 
 
-def _rows(path: Path) -> int:
-    with pa.memory_map(str(path)) as file:
-        reader = pa.ipc.open_file(file)
-        return sum(reader.get_batch(n).num_rows for n in range(reader.num_record_batches))
+def _documents(context: Context, segment: int, shard: str) -> tuple[int, int]:
+    kept = int(_receipt(context, segment, shard)["kept"])
+    return kept, kept
+
+
+def _bytes_of_text(context: Context, segment: int, shard: str) -> tuple[int, int]:
+    receipt = _receipt(context, segment, shard)
+    return int(receipt["text_bytes"]), int(receipt["kept"])
+
+
+def _receipt(context: Context, segment: int, shard: str) -> dict[str, Any]:
+    """What the shard's task said of the documents that came to the barrier."""
+    return checked_json.load(context.receipt(f"segment-{segment}", shard))
 
 
 def _evidence(context: Context, segment: int, keeper: int, removed: Addresses) -> str:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
-from tokenmill.core.barrier import Bounds, Round, SpanVerdict, Summary, Verdict
+from tokenmill.core.barrier import Bounds, Round, Summary, Verdict
 from tokenmill.core.errors import DataError, RecipeError
 from tokenmill.core.step import Step, canonical_json
 from tokenmill.engines import directory
@@ -215,7 +215,7 @@ class _Driver:
             self._phase(name, tasks)
             if round_.links:
                 self._components(segment, place, number, name)
-        if barrier.bounds != Bounds() and not isinstance(barrier, SpanVerdict):
+        if barrier.bounds != Bounds():
             bounds = BoundsTask(segment=segment, barrier=place, inputs=self._state)
             self._phase(f"{barrier.name}, bounds", [bounds])
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tokenmill.core.document import BATCH_BYTES, RECORD, TRAVELLING
 from tokenmill.engines.context import Context
@@ -53,7 +54,7 @@ class ShardTask:
         with Attempt(context.out) as attempt:
             outcome = Outcome(context, attempt, self.segment, shard.name)
             ends = Ends(context, attempt, self.segment, shard.name)
-            kept = 0
+            kept, text_bytes = 0, 0
             for batch in self._batches(context, attempt, shard, reading, outcome.leave, report):
                 batch = run_stages(context.segments[self.segment].stages, batch, outcome.leave)
                 if batch.num_rows:
@@ -61,6 +62,7 @@ class ShardTask:
                     if self.segment == context.closing:
                         outcome.keep(batch)
                 kept += batch.num_rows
+                text_bytes += _text_bytes(batch)
                 report({"kept": batch.num_rows})
             ends.close()
             totals = outcome.close()
@@ -68,6 +70,7 @@ class ShardTask:
                 "inputs": self.inputs,
                 "documents": reading.documents,
                 "kept": kept,
+                "text_bytes": text_bytes,
                 "records": dict(sorted(reading.passed_over.items())),
                 "began": reading.began,
                 "ended": reading.ended,
@@ -108,6 +111,10 @@ class ShardTask:
             position = chunk.position
             if batch.num_rows:
                 yield take_errors(count_chars_in(batch), "read", leave)
+
+
+def _text_bytes(batch: pa.RecordBatch) -> int:
+    return pc.sum(pc.binary_length(batch["text"])).as_py() or 0 if "text" in batch.schema.names else 0
 
 
 def _addressed(records: pa.RecordBatch, shard: InputShard, first_row: int) -> pa.RecordBatch:
