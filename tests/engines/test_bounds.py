@@ -74,7 +74,7 @@ def test_a_handful_of_copies_proves_nothing(folder):
 
 
 def test_text_that_is_mostly_cut_out_of_a_source_stops_the_run_too(tmp_path):
-    """1,500 pages of one long line that all share, and a short one of their own: 59 of 68 bytes go, but from the first."""
+    """1,500 pages of one long line that all share, and a short one of their own: 59 of 68 bytes go, once not."""
     shared = "This long line stands on each and every page of this site.."
     lines = [f"{shared}\nown {n:04}" for n in range(1500)]
     (tmp_path / "pages.jsonl").write_text("\n".join(json.dumps({"text": line}) for line in lines))

@@ -80,3 +80,31 @@ def test_json_gives_ledger_row_measures_and_place(out, capsys):
 def test_an_unknown_id_is_exit_2(out, capsys):
     assert main(["why", str(out), "ffffffffffff"]) == 2
     assert "no document of this run" in capsys.readouterr().err
+
+
+def test_what_was_cut_out_of_a_kept_document_is_answered_for_too(tmp_path, capsys):
+    texts = [
+        f"{PROSE}\nThe first page says this as well.",
+        f"Another page says something else.\n{PROSE}\nIt does indeed.",
+    ]
+    (tmp_path / "b.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    command = ["run", "substring_dedup", "--source", str(tmp_path / "b.jsonl"), "--out", str(tmp_path / "cut")]
+    settings = ["--set", "substring_dedup.prefer=chars", "--workers", "1"]  # the shorter text first
+    assert main([*command, *settings]) == 0
+    first, second = ledger(tmp_path / "cut")
+    answer = told(tmp_path / "cut", second["id"], capsys)
+    start = len("Another page says something else.\n")
+    cut = f"substring_dedup cut bytes {start}..{start + len(PROSE)}: they stay in {first['id']} "
+    assert cut in answer
+    assert "(row 0 of source-00000), of 2 places that have them" in answer
+    assert "cut bytes" not in told(tmp_path / "cut", first["id"], capsys)
+
+
+def test_a_near_duplicate_names_the_band_that_proposed_it(tmp_path, capsys):
+    texts = [PROSE, PROSE.replace("two windows", "three windows")]
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    arguments = ["--source", str(tmp_path / "c.jsonl"), "--out", str(tmp_path / "near"), "--workers", "1"]
+    assert main(["run", "fuzzy_dedup", *arguments]) == 0
+    (gone,) = [r for r in ledger(tmp_path / "near") if r["fate"] == "duplicate"]
+    answer = told(tmp_path / "near", gone["id"], capsys)
+    assert f"similarity {gone['similarity']:.3f}, proposed by band {gone['band']}" in answer

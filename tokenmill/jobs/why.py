@@ -24,7 +24,7 @@ def command(
     if not found:
         raise RecipeError(f"{document}: no document of this run has an id that begins so")
     inputs = checked_json.load(directory / PROVENANCE)["inputs"]
-    facts = [f.row | {"measures": f.measures, "read_from": inputs.get(f.row["shard"])} for f in found]
+    facts = [f.row | {"measures": f.measures, "spans": f.spans, "read_from": inputs.get(f.row["shard"])} for f in found]
     show({"documents": facts}, as_json, "\n".join(_text(f, inputs) for f in found))
 
 
@@ -32,6 +32,11 @@ def _text(fate: Fate, inputs: dict[str, Any]) -> str:
     row = fate.row
     place = inputs.get(row["shard"], {}).get("uri", "an unknown file")
     lines = [f"{row['id']}  (row {row['row']} of {row['shard']}, read from {place})", f"  {_verdict(row)}"]
+    lines += [
+        f"    {s['stage']} cut bytes {s['start']:,}..{s['stop']:,}: they stay in {s['keeper']} "
+        f"(row {s['keeper_row']} of {s['keeper_shard']}), of {s['occurrences']:,} places that have them"
+        for s in fate.spans
+    ]
     if fate.measures:
         width = max(len(name) for name in fate.measures)
         lines += [f"    {name:<{width}}  {_number(value)}" for name, value in fate.measures.items()]
@@ -50,6 +55,7 @@ def _verdict(row: dict[str, Any]) -> str:
             return (
                 f"duplicate ({row['stage']}) of {row['keeper']} (row {row['keeper_row']} of {row['keeper_shard']}), "
                 f"similarity {row['similarity']:.3f}"
+                + (f", proposed by band {row['band']}" if row["band"] is not None else "")
             )
         case ledger.ERROR:
             return f"error in {row['stage']}: {row['rule']}"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -12,10 +13,11 @@ from tokenmill.manifests.manifest import Manifest
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """One ledger row, and the measures of the same document where there are any."""
+    """One ledger row, the measures of the same document where there are any, and what was cut out of its text."""
 
     row: dict[str, Any]
     measures: dict[str, Any]
+    spans: list[dict[str, Any]]  # SPAN_EVIDENCE, and the `stage` that cut it, in the order of cutting
 
 
 def fates_of(directory: Path, id_: str) -> list[Fate]:
@@ -34,8 +36,26 @@ def fates_of(directory: Path, id_: str) -> list[Fate]:
         rows = pq.read_table(path).take(places).to_pylist()
         beside = shard.path.replace("ledger/", "measures/", 1)
         values = pq.read_table(directory / beside).take(places).to_pylist() if beside in measured else [{}] * len(rows)
+        cut = _spans(directory, manifest, Path(shard.path).stem, {row["row"] for row in rows})
         found += [
-            Fate(row, {k: v for k, v in m.items() if k not in {"id", "row"} and v is not None})
+            Fate(
+                row,
+                {k: v for k, v in m.items() if k not in {"id", "row"} and v is not None},
+                [span for span in cut if span["row"] == row["row"]],
+            )
             for row, m in zip(rows, values, strict=True)
         ]
+    return found
+
+
+def _spans(directory: Path, manifest: Manifest, shard: str, rows: set[int]) -> list[dict[str, Any]]:
+    """What was cut out of some documents of a shard, step after step as the recipe has them."""
+    found: list[dict[str, Any]] = []
+    held = {s.path for s in manifest.of_kind("spans")}
+    for step in manifest.steps:
+        path = f"spans/{shard}.{step['name']}.parquet"
+        if path in held:
+            table = pq.read_table(directory / path)
+            some = table.filter(pc.is_in(table["row"], pa.array(sorted(rows), pa.int64())))
+            found += [span | {"stage": step["name"]} for span in some.to_pylist()]
     return found
