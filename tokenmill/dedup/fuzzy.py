@@ -32,8 +32,9 @@ from tokenmill.dedup.fuzzy_shingles import SHINGLES, Shingles, high_halves
 from tokenmill.dedup.fuzzy_signatures import Signatures
 from tokenmill.dedup.narrow_rows import first_half
 from tokenmill.dedup.preference import POLICY, check_policy, columns_of, recalled, who, who_is
+from tokenmill.kernels.device import chosen
 from tokenmill.kernels.greedy_keepers import Rule
-from tokenmill.kernels.minhash import signatures
+from tokenmill.kernels.minhash_cuda import signatures_on
 
 STANDARD_ERRORS = 4
 
@@ -112,7 +113,9 @@ class FuzzyDedup(Verdict):
 
     def observe(self, batch: pa.RecordBatch, summary: pa.Table | None) -> pa.RecordBatch:
         known = who_is(batch, self.prefer, self.name)
-        places, shingles = signatures(batch["text"], self.hashes, self.shingle_length, self.seed, self.unit)
+        places, shingles = signatures_on(
+            chosen(), batch["text"], self.hashes, self.shingle_length, self.seed, self.unit
+        )
         short = np.flatnonzero(shingles == 0)
         places[short] = _signatures_of_short(first_half(known[-1])[short], self.hashes)
         packed = pa.Array.from_buffers(pa.binary(4 * self.hashes), batch.num_rows, [None, pa.py_buffer(places)])

@@ -11,6 +11,7 @@ from tokenmill.core.barrier import Regroup, Round, Summary, Verdict
 from tokenmill.core.document import DOCUMENT, INTERNAL, TRAVELLING
 from tokenmill.core.recipe import Segment
 from tokenmill.engines.plan import Plan
+from tokenmill.kernels.device import Device
 from tokenmill.manifests.attempt import WORK
 
 
@@ -20,6 +21,7 @@ class Context:
 
     plan: Plan
     out: Path
+    device: Device = "cpu"  # of kernels that give the same on each
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:

@@ -30,6 +30,7 @@ from tokenmill.engines.regroup import GatherTask, ScatterTask
 from tokenmill.engines.segment import ShardTask
 from tokenmill.engines.summary import SummaryTask, read_summary
 from tokenmill.engines.task import Task
+from tokenmill.kernels.device import Device
 from tokenmill.manifests import checked_json
 from tokenmill.manifests.attempt import WORK
 from tokenmill.manifests.manifest import Manifest, Shard
@@ -48,12 +49,12 @@ class Progress(Protocol):
     def task_done(self) -> None: ...
 
 
-def run(plan: Plan, out: Path, *, workers: int, progress: Progress) -> Manifest:
+def run(plan: Plan, out: Path, *, workers: int, progress: Progress, device: Device = "cpu") -> Manifest:
     """Run `plan` into `out`, going on from whatever receipts are there; return the manifest.
 
     The same call after a crash, or with other workers, ends with the same bytes. Memory: a worker holds one
-    batch through all stages, one row group of each open file and the ledger of its shard; a `whole` verdict
-    is decided in one worker. Raises DataError, EngineError, or RecipeError before anything is written.
+    batch through all stages, one row group of each open file and the ledger of its shard, or one partition of
+    a verdict's rows. Raises DataError, EngineError, or RecipeError before anything is written.
     """
     request = plan.request()
     if directory.is_finished(out):
@@ -61,7 +62,7 @@ def run(plan: Plan, out: Path, *, workers: int, progress: Progress) -> Manifest:
     began = time.monotonic()
     started = datetime.now(UTC)
     with directory.claimed(out, request):
-        context = Context(plan=plan, out=out)
+        context = Context(plan=plan, out=out, device=device)
         with Pool(context, workers) as pool:
             driver = _Driver(context, pool, progress)
             receipts = driver.run()
@@ -73,6 +74,7 @@ def run(plan: Plan, out: Path, *, workers: int, progress: Progress) -> Manifest:
             "seconds": round(time.monotonic() - began, 3),
             "engine": "local",
             "workers": workers,
+            "device": device,
             "peak_bytes_per_worker": peak,
             "host": platform.node(),
             "python": platform.python_version(),

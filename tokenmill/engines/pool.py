@@ -17,6 +17,7 @@ import pyarrow as pa
 from tokenmill.core.errors import DataError, EngineError, TokenmillError
 from tokenmill.engines.context import Context
 from tokenmill.engines.task import Task
+from tokenmill.kernels.device import choose
 
 TRIES = 3  # of a task whose worker dies: a one-off is survived, a document that kills every worker is named
 POLL_S = 0.5  # how often Ctrl-C and the progress bar are looked after while nothing happens
@@ -158,6 +159,7 @@ def _work(pipe: Connection, context: Context) -> None:
     pa.set_cpu_count(1)  # a worker is one core; more workers, not more threads
     pa.set_io_thread_count(1)
     _die_with_parent()
+    choose(context.device)
 
     def report(news: dict[str, int]) -> None:
         pipe.send(("progress", news))

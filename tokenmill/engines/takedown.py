@@ -69,7 +69,8 @@ def check(manifest: Manifest, source: str) -> None:
         raise RecipeError(
             "this run ends in tokens; take the source down from the run of documents, then tokenize again"
         )
-    if len(manifest.of_kind("documents")) != len(files) or {s.kind for s in manifest.shards} - KINDS:
+    whole = {Path(s.path).stem for s in manifest.of_kind("documents")} == files.keys()
+    if not whole or {s.kind for s in manifest.shards} - KINDS:
         raise RecipeError(f"this run made something of all its documents together (shards or assets); {AGAIN}")
     if all(source_of(shard) == source for shard in files):
         raise RecipeError(f"this run has no other source than {source}; remove its directory")

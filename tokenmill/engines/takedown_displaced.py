@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -16,6 +15,7 @@ from tokenmill.core.errors import DataError
 from tokenmill.core.source import Chunk, Open, Source, Split
 from tokenmill.engines.address import read_whole
 from tokenmill.engines.context import Context
+from tokenmill.engines.takedown_rows import Places, read_rows
 from tokenmill.engines.takedown_tail import AGAIN, is_of
 from tokenmill.engines.task import Report
 from tokenmill.manifests import ledger
@@ -24,7 +24,6 @@ from tokenmill.manifests.parquet_file import conform
 
 # Of each displaced document: its row in the shard that read it, and which file of dropped/ has it at which place.
 FOUND_AT = pa.schema([("row", pa.int64()), ("file", pa.string()), ("place", pa.int64())])
-Places = npt.NDArray[np.int64]
 
 
 def displaced_file(shard: str) -> str:
@@ -114,12 +113,11 @@ def _taken(run: Path, path: str, books: pa.Table) -> pa.Table:
     _check_told_apart(run / path, books, wanted["id"])
     documents = [pa.schema([*DOCUMENT, FOUND_AT.field("place")]).empty_table()]
     start = 0
-    with pq.ParquetFile(run / path) as file:
-        for batch in file.iter_batches(columns=DOCUMENT.names):
-            here = np.sort(place[(place >= start) & (place < start + batch.num_rows)])
-            some = pa.Table.from_batches([batch.take(pa.array(here - start))])
-            documents.append(some.cast(DOCUMENT).append_column("place", pa.array(here)))
-            start += batch.num_rows
+    for batch in read_rows(run / path, DOCUMENT.names):
+        here = np.sort(place[(place >= start) & (place < start + batch.num_rows)])
+        some = pa.Table.from_batches([batch.take(pa.array(here - start))])
+        documents.append(some.cast(DOCUMENT).append_column("place", pa.array(here)))
+        start += batch.num_rows
     in_file = pa.concat_tables(documents)
     rows = wanted["row"].take(pc.sort_indices(wanted["place"]))
     return (

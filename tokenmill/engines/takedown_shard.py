@@ -1,6 +1,5 @@
 """One shard of a run without a source: what it was, with new fates for the documents that the source had displaced."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tokenmill.engines.address import is_among, read_whole
+from tokenmill.engines.address import read_whole
 from tokenmill.engines.context import Context
-from tokenmill.engines.takedown_displaced import Places, displaced_file, displaced_rows
+from tokenmill.engines.takedown_displaced import displaced_file, displaced_rows
+from tokenmill.engines.takedown_rows import Batches, Places, merged, numbered, one_batch, read_rows, without
 from tokenmill.engines.takedown_tail import is_of
 from tokenmill.engines.task import Report
 from tokenmill.manifests import ledger
@@ -22,10 +22,8 @@ from tokenmill.manifests.parquet_file import conform
 from tokenmill.manifests.takedown_link import link
 from tokenmill.manifests.totals import Totals
 
-READ_ROWS = 8192  # of a file at a time
 # What a new fate leaves as it was: who the document is, and how long it was when it was read.
 _REMAINS = ("id", "shard", "row", "parent", "chars_in")
-Batches = Iterator[pa.RecordBatch]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +65,7 @@ class ComposeTask:
                     new.write(path)
                 elif spans.get(path):
                     file = attempt.parquet(path, "spans", ledger.SPAN_EVIDENCE)
-                    for batch in _nameless(_read(self.run_directory / path), self.source):
+                    for batch in _nameless(read_rows(self.run_directory / path), self.source):
                         file.write(batch)
                 else:
                     linked.append(link(self.run_directory, context.out, old[path]).path)
@@ -86,7 +84,7 @@ class _Composed:
         self._rows = displaced_rows(context.out, task.shard)  # of the k-th document of the inner run
         self._origin = {s.name: s.split.file.name for s in context.plan.shards}
         was = pq.read_table(self._path(f"ledger/{task.shard}.parquet"))
-        now = _batch(pq.read_table(decided.directory / f"ledger/{decided.shard}.parquet"))
+        now = one_batch(pq.read_table(decided.directory / f"ledger/{decided.shard}.parquet"))
         self._kept_before = np.flatnonzero(pc.equal(was["fate"], ledger.KEPT).to_numpy())
         self._kept_now = self._rows[pc.equal(now["fate"], ledger.KEPT).to_numpy(zero_copy_only=False)]
         self.books = self._replaced(was, self._keepers_named(now), _REMAINS)
@@ -109,28 +107,28 @@ class _Composed:
             file.write(batch)
 
     def _batches(self, path: str, kind: str, schema: pa.Schema) -> Batches:
-        numbered = schema if "row" in schema.names else schema.append(pa.field("row", pa.int64()))
-        before = _read(self._path(path)) if path in self._old else iter(())
-        now = _read(self._inner_path(path)) if path in self.inner else iter(())
+        with_row = schema if "row" in schema.names else schema.append(pa.field("row", pa.int64()))
+        before = read_rows(self._path(path)) if path in self._old else iter(())
+        now = read_rows(self._inner_path(path)) if path in self.inner else iter(())
         match kind:
             case "ledger":
                 yield from self.books.to_batches(max_chunksize=1 << 16)
             case "measures":
                 table = pa.Table.from_batches(before, schema)
-                new = _batch(pa.Table.from_batches(now))
+                new = one_batch(pa.Table.from_batches(now))
                 yield from self._replaced(table, new, ("id", "row")).to_batches(max_chunksize=1 << 16)
             case "dropped":
-                yield from _without(before, self._taken(path))
+                yield from without(before, self._taken(path))
                 yield from (conform(b, schema) for b in now if b.num_rows)
             case "documents":
-                yield from _merged(
-                    _numbered(before, self._kept_before, numbered), _numbered(now, self._kept_now, numbered)
+                yield from merged(
+                    numbered(before, self._kept_before, with_row), numbered(now, self._kept_now, with_row)
                 )
             case "index":
-                yield from _merged(before, (self._moved(b, numbered) for b in now))
+                yield from merged(before, (self._moved(b, with_row) for b in now))
             case _:  # spans
-                moved = (self._moved(self._keepers_named(b), numbered) for b in now)
-                yield from _merged(_nameless(before, self._task.source), moved)
+                moved = (self._moved(self._keepers_named(b), with_row) for b in now)
+                yield from merged(_nameless(before, self._task.source), moved)
 
     def _path(self, path: str) -> Path:
         return self._task.run_directory / path
@@ -179,15 +177,6 @@ class _Composed:
         return batch
 
 
-def _read(path: Path) -> Batches:
-    with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(READ_ROWS)
-
-
-def _batch(table: pa.Table) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([c.combine_chunks() for c in table.columns], schema=table.schema)
-
-
 def _of_source(path: Path, source: str) -> int:
     spans: int = pc.sum(is_of(pq.read_table(path, columns=["keeper_shard"])["keeper_shard"], source)).as_py() or 0
     return spans
@@ -201,40 +190,3 @@ def _nameless(spans: Batches, source: str) -> Batches:
             place = batch.schema.get_field_index(name)
             batch = batch.set_column(place, batch.schema.field(place), pc.if_else(theirs, nobody, batch[name]))
         yield batch
-
-
-def _without(batches: Batches, places: Places) -> Batches:
-    start = 0
-    for batch in batches:
-        rest = batch.filter(pa.array(~is_among(np.arange(start, start + batch.num_rows), places)))
-        start += batch.num_rows
-        if rest.num_rows:
-            yield rest
-
-
-def _numbered(batches: Batches, rows: Places, schema: pa.Schema) -> Batches:
-    """Each with its part of `rows` as the column `row`."""
-    start = 0
-    for batch in batches:
-        mine = pa.array(rows[start : start + batch.num_rows])
-        start += batch.num_rows
-        yield conform(batch.append_column("row", mine), schema)
-
-
-def _merged(one: Batches, other: Batches) -> Batches:
-    """Both, each ascending by `row`, as one. Rows of the same number keep their order."""
-    a, b = next(one, None), next(other, None)
-    while a is not None and b is not None:
-        if not a.num_rows or not b.num_rows:
-            a, b = (a if a.num_rows else next(one, None)), (b if b.num_rows else next(other, None))
-            continue
-        rows, others = a["row"].to_numpy(), b["row"].to_numpy()
-        settled = min(rows[-1], others[-1])
-        n, m = int(np.searchsorted(rows, settled, "right")), int(np.searchsorted(others, settled, "right"))
-        both = pa.Table.from_batches([a.slice(0, n), b.slice(0, m)])
-        order = np.argsort(both["row"].to_numpy(), kind="stable")
-        yield _batch(both.take(pa.array(order)))
-        a, b = a.slice(n), b.slice(m)
-    yield from (batch for batch in (a, b) if batch is not None and batch.num_rows)
-    yield from one
-    yield from other

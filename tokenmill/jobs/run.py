@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -17,6 +17,7 @@ from tokenmill.jobs.indexes import find_index
 from tokenmill.jobs.progress import ConsoleProgress
 from tokenmill.jobs.recipes import recipe_with
 from tokenmill.jobs.sources import check_apart, find_sources
+from tokenmill.kernels.device import Device, choose
 from tokenmill.manifests.manifest import Manifest
 
 ENGINES = ("local",)
@@ -28,6 +29,7 @@ def command(
     out: Annotated[Path, typer.Option(help="The run's directory: new, or this very run unfinished.")],
     engine: Annotated[str, typer.Option(help="Where the work runs.")] = "local",
     workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda, for kernels that give the same on both.")] = "cpu",
     set_: Annotated[list[str] | None, typer.Option("--set", help="step.field=value; repeatable.")] = None,
     against: Annotated[
         list[str] | None, typer.Option(help="A run with an index: leave out what it has already; repeatable.")
@@ -42,7 +44,16 @@ def command(
     chosen = recipe_with(recipe, set_ or [])
     chosen = replace(chosen, indexes=chosen.indexes or index)
     run_recipe(
-        chosen, source, out, workers, {}, as_json, overrides=list(set_ or []), against=against or [], plan_only=plan
+        chosen,
+        source,
+        out,
+        workers,
+        {},
+        as_json,
+        overrides=list(set_ or []),
+        against=against or [],
+        device=found_device(device),
+        plan_only=plan,
     )
 
 
@@ -56,6 +67,7 @@ def run_recipe(
     *,
     overrides: list[str] | None = None,
     against: Sequence[str] = (),
+    device: Device = "cpu",
     plan_only: bool = False,
     quiet: bool = False,
 ) -> Manifest | None:
@@ -78,11 +90,22 @@ def run_recipe(
         show(_plan_facts(plan), as_json, _plan_text(plan))
         return None
     with ConsoleProgress(quiet=as_json) as progress:
-        manifest = local.run(plan, out, workers=workers or len(os.sched_getaffinity(0)), progress=progress)
+        manifest = local.run(
+            plan, out, workers=workers or len(os.sched_getaffinity(0)), progress=progress, device=device
+        )
     if not quiet:
         told = {"identity": manifest.identity, "recipe": manifest.recipe, "totals": manifest.totals, "out": str(out)}
         show(told, as_json, funnel(manifest, out))
     return manifest
+
+
+def found_device(name: str) -> Device:
+    """Raises RecipeError for a device that is not here."""
+    try:
+        choose(cast(Device, name))
+    except ValueError as error:
+        raise RecipeError(f"--device {name}: {error}") from error
+    return cast(Device, name)
 
 
 def funnel(manifest: Manifest, out: Path) -> str:
