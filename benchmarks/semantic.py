@@ -232,7 +232,7 @@ def cosines(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.float64]
 
 
 def closeness(vectors: Int8, centroids: Int8) -> float:
-    return float(cosines(vectors, centroids[nearest_centroids(vectors, centroids)]).mean())
+    return float(cosines(vectors, centroids[nearest_centroids(vectors, centroids)[:, 0]]).mean())
 
 
 SECTIONS = {"embed": embed, "pairs": pairs, "kmeans": fit, "bytes": rounding, "borders": borders}

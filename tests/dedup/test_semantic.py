@@ -120,7 +120,7 @@ def test_planted_paraphrases_leave_one_each() -> None:
     assert all(topic[v["row"]] == topic[v["keeper_row"]] for v in found.to_pylist())
     assert set(found["keeper_row"].to_pylist()) == {int(np.flatnonzero(topic == t)[0]) for t in range(40)}
     assert min(found["similarity"].to_pylist()) > 0.9
-    assert counts["verified"] == 960 and counts["unverified"] == 0 and counts["clusters"] <= 10
+    assert counts["verified"] == 960 and counts["unverified"] == 0
 
 
 def test_all_identical_and_all_unique() -> None:
@@ -130,16 +130,28 @@ def test_all_identical_and_all_unique() -> None:
 
 
 def test_a_border_between_clusters_hides_a_pair_and_nothing_else() -> None:
-    """Two documents 2 degrees apart, one on each side of the middle between two centroids."""
-    pair = batch([[72, 70], [70, 72]])
-    assert removed(pair, summary([1, 1])) == {1: 0}
-    assert removed(pair, summary([1, 0], [0, 1])) == {}
+    """Two documents 2 degrees apart, one on each side of the middle between two centroids; a third far away."""
+    pair, borders = batch([[72, 70], [70, 72]]), summary([1, 0], [0, 1], [-9, -9])
+    one = SemanticDedup(threshold=0.9, clusters_each=1)
+    assert removed(pair, summary([1, 1]), one) == {1: 0}
+    assert removed(pair, borders, one) == {}
+    assert removed(pair, borders) == {1: 0}, "with two clusters each they meet"
+
+
+def test_a_keeper_that_leaves_in_another_cluster_does_not_take_its_own_with_it() -> None:
+    """0, 1 and 2 lie 20 degrees apart in a row: 1 is near both, 0 and 2 are not near each other (.9 is 25.8 degrees).
+
+    In the cluster that only 1 and 2 share, 1 is kept and 2 linked to it; in that of 0 and 1, 1 is linked to 0. They
+    are one component, and there 1 leaves for 0, so 2 stays.
+    """
+    row = batch([[100, 0], [94, 34], [77, 64]])
+    assert removed(row, summary([50, -1], [50, 60]), SemanticDedup(threshold=0.9, clusters_each=2)) == {1: 0}
 
 
 def test_the_cap_is_counted() -> None:
     apart = np.eye(20, dtype=np.int8) * 100
     rows = batch([*apart.tolist(), apart[15].tolist()])
-    step = SemanticDedup(threshold=0.9, comparisons_at_most=10)
+    step = SemanticDedup(threshold=0.9, comparisons_at_most=10, clusters_each=1)
     table, counts = run_verdict(step, rows, summary=summary([1] * 20))
     assert table.num_rows == 0
     assert counts["unverified"] == sum(i - 10 for i in range(10, 21))
@@ -152,14 +164,26 @@ def test_equals_brute_force_within_clusters_in_any_order_and_cut(data: st.DataOb
     vector = st.none() | st.lists(st.integers(-2, 2), min_size=3, max_size=3).filter(any)
     found = data.draw(st.lists(st.tuples(vector, st.integers(0, 1), st.integers(0, 3)), max_size=20))
     centroids = data.draw(st.lists(st.lists(st.integers(-2, 2), min_size=3, max_size=3), min_size=1, max_size=4))
-    step = SemanticDedup(threshold=0.8)
+    step = SemanticDedup(threshold=0.8, clusters_each=data.draw(st.integers(1, 3)))
     vectors = [v for v, _, _ in found]
+    bytes_ = [v or [] for v in vectors]
     rows = batch(vectors, priority=[p for _, p, _ in found], ids=[i for _, _, i in found])
     there = [i for i, v in enumerate(vectors) if v is not None]
-    nearest = nearest_reference([v for v in vectors if v is not None], centroids)
+    few = nearest_reference([v for v in vectors if v is not None], centroids, step.clusters_each)
+    mine = dict(zip(there, few, strict=True))
     preferred = sorted(there, key=lambda i: (found[i][1], found[i][2], i))  # texts are all alike
-    groups = [[i for i in preferred if nearest[there.index(i)] == c] for c in range(len(centroids))]
-    walk, counts = cosine_keepers_reference([v or [] for v in vectors], groups, 0.8, step.comparisons_at_most)
+    clusters = [[i for i in preferred if c in mine[i]] for c in range(len(centroids))]
+    component = {i: {i} for i in there}
+    compared = 0
+    for cluster in clusters:
+        links, counts = cosine_keepers_reference(bytes_, [cluster], 0.8, step.comparisons_at_most)
+        compared += counts["compared"]
+        for row, (keeper, _) in links.items():
+            both = component[row] | component[keeper]
+            component |= dict.fromkeys(both, both)
+    groups = {frozenset(group) for group in component.values() if len(group) > 1}
+    ordered = [[i for i in preferred if i in group] for group in groups]
+    walk, _ = cosine_keepers_reference(bytes_, ordered, 0.8, step.comparisons_at_most)
     want = [
         (0, row, f"{found[keeper][2]:032x}", 0, keeper, float(np.float32(cosine)), None)
         for row, (keeper, cosine) in sorted(walk.items())
@@ -170,7 +194,11 @@ def test_equals_brute_force_within_clusters_in_any_order_and_cut(data: st.DataOb
         step, parts, summary=summary(*centroids), parts=rng.randint(1, 4), seed=rng.randint(0, 99)
     )
     assert [tuple(row.values()) for row in table.to_pylist()] == want
-    assert {name: found_counts.get(name, 0) for name in counts} == counts
+    assert found_counts.get("compared", 0) == compared
+    assert found_counts.get("verified", 0) == len(walk)
+    if step.clusters_each == 1:
+        alone, _ = cosine_keepers_reference(bytes_, clusters, 0.8, step.comparisons_at_most)
+        assert alone == walk, "with one cluster each, it is the walk within clusters"
 
 
 def test_a_border_between_clusters_costs_few_of_near_pairs() -> None:
@@ -180,13 +208,13 @@ def test_a_border_between_clusters_costs_few_of_near_pairs() -> None:
     """
     rng = np.random.default_rng(5)
     a = rng.standard_normal((5000, 64))
-    for noise, found_at_least in ((0.05, 0.9), (0.15, 0.75)):
+    for each, noise, found_at_least in ((1, 0.05, 0.9), (1, 0.15, 0.75), (2, 0.05, 0.995), (2, 0.15, 0.97)):
         b = a + noise * rng.standard_normal(a.shape)
         rows = batch(quantised(np.concatenate([a, b])).tolist())
         sample = ClusterSample(documents_per_cluster=400)
-        found = removed(rows, sample.finish(sample.observe(rows)), SemanticDedup(threshold=0.95))
+        found = removed(rows, sample.finish(sample.observe(rows)), SemanticDedup(threshold=0.95, clusters_each=each))
         assert set(found.items()) <= {(i + 5000, i) for i in range(5000)}
-        assert found_at_least < len(found) / 5000 < 1
+        assert found_at_least < len(found) / 5000 <= 1
 
 
 def test_from_text_to_verdicts() -> None:
@@ -211,13 +239,22 @@ def test_what_is_remembered_is_narrow() -> None:
     assert kept.schema == STEP.keeps
     assert "text" not in kept.schema.names
     assert kept["embedding"].to_pylist() == [b"\x01\x02", None]
+    none = (-1).to_bytes(4, "little", signed=True)
+    assert kept["clusters"].to_pylist() == [bytes(4) + none, none + none], "there is one centroid"
     assert STEP.observe(batch([]), summary([1, 0])).num_rows == 0
 
 
 def test_keys_spread_over_the_whole_range_one_for_each_cluster() -> None:
     eye = np.eye(64, dtype=np.int8)
-    keys = STEP.observe(batch(eye.tolist()), summary(*eye.tolist()))["key"].to_numpy()
-    assert len(set(keys.tolist())) == 64
+    rows = batch(eye.tolist())
+    kept = STEP.observe(rows, summary(*eye.tolist()))
+    for name in ADDRESS.names:
+        kept = kept.append_column(ADDRESS.field(name), rows[name])
+    emitted = STEP.rounds[0].emit(kept, None, None)
+    assert emitted.num_rows == 2 * 64, "each in two clusters"
+    assert emitted.slice(9).num_rows and STEP.rounds[0].emit(kept.slice(9, 5), None, None).equals(emitted.slice(18, 10))
+    keys = np.unique(emitted["key"].to_numpy())
+    assert len(keys) == 64
     assert 16 < np.count_nonzero(keys < 2**63) < 48
 
 
@@ -240,7 +277,14 @@ def test_the_bounds_are_fields() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("threshold", 0.0), ("threshold", 1.5), ("comparisons_at_most", 0), ("prefer", ()), ("prefer", ("-priority",))],
+    [
+        ("threshold", 0.0),
+        ("threshold", 1.5),
+        ("comparisons_at_most", 0),
+        ("clusters_each", 0),
+        ("prefer", ()),
+        ("prefer", ("-priority",)),
+    ],
 )
 def test_parameters_out_of_range_are_refused_by_name(field: str, value: Any) -> None:
     with pytest.raises(RecipeError, match="semantic_dedup: "):

@@ -31,7 +31,10 @@ def test_equals_the_plain_definition_to_the_last_bit(data: st.DataObject) -> Non
     centroids = kmeans(matrix, clusters, iterations, seed)
     assert centroids.tolist() == kmeans_reference(vectors, clusters, iterations, seed)
     if len(centroids):
-        assert nearest_centroids(matrix, centroids).tolist() == nearest_reference(vectors, centroids.tolist())
+        few = data.draw(st.integers(1, 4))
+        found = nearest_centroids(matrix, centroids, few)
+        assert found.shape == (n, min(few, len(centroids)))
+        assert found.tolist() == nearest_reference(vectors, centroids.tolist(), few)
 
 
 def test_equals_the_plain_definition_at_a_real_width() -> None:
@@ -41,7 +44,7 @@ def test_equals_the_plain_definition_at_a_real_width() -> None:
 
 def test_finds_planted_clusters() -> None:
     vectors, whose = planted(clusters=10, each=100, dimensions=32, noise=0.2, seed=1)
-    nearest = nearest_centroids(vectors, kmeans(vectors, 10, 20, 0))
+    nearest = nearest_centroids(vectors, kmeans(vectors, 10, 20, 0))[:, 0]
     assert len({(a, b) for a, b in zip(whose.tolist(), nearest.tolist(), strict=True)}) == 10
 
 
@@ -73,13 +76,21 @@ def test_members_that_cancel_out_leave_their_centroid_where_it_was() -> None:
 def test_the_nearest_is_by_cosine_and_the_first_of_equals() -> None:
     centroids = np.array([[100, 0], [1, 1], [0, 0], [50, 0]], np.int8)
     vectors = np.array([[1, 0], [3, 3], [0, 0], [-1, 0]], np.int8)
-    assert nearest_centroids(vectors, centroids).tolist() == [0, 1, 0, 2], "what points away is nearest to nothing"
+    found = nearest_centroids(vectors, centroids, 3)
+    assert found[:, 0].tolist() == [0, 1, 0, 2], "what points away is nearest to nothing"
+    assert found[0].tolist() == [0, 3, 1]
+    assert nearest_centroids(vectors, centroids, 9).shape == (4, 4)
 
 
 @pytest.mark.parametrize(("clusters", "iterations"), [(0, 1), (1, 0)])
 def test_numbers_below_one_are_refused(clusters: int, iterations: int) -> None:
     with pytest.raises(ValueError, match="want at least 1"):
         kmeans(np.ones((2, 2), np.int8), clusters, iterations, 0)
+
+
+def test_no_nearest_at_all_is_refused() -> None:
+    with pytest.raises(ValueError, match="at_most=0"):
+        nearest_centroids(np.ones((1, 2), np.int8), np.ones((1, 2), np.int8), 0)
 
 
 @pytest.mark.parametrize("centroids", [np.zeros((0, 2), np.int8), np.zeros((1, 3), np.int8)])

@@ -2,13 +2,12 @@
 
 Padding, and the number of rows in a matrix product, change the last bits of a row. What we do about it:
 
-- On a CPU each text goes through alone, unpadded, on one thread. Measured 2026-11-24 on one core with a model of 6
-  layers of 384 (random weights): 0.66 of the texts a second that batches of 32 equal lengths give at 32 tokens, .86 at
-  64, .9 at 128, and more than them at 256, where a batch no longer fits the cache. Batches of uneven texts are padded,
-  so in practice the price is smaller still.
+- On a CPU each text goes through alone, unpadded, on one thread. Texts a second beside batches of 32, on one core with
+  a model of 6 layers of 384 (benchmarks/semantic.py, 2026-11-24): .62 at 32 tokens, .87 at 64, .89 at 128, 1.08 at 256
+  where a batch leaves the cache, and 1.33 for uneven texts of 10 to 256 tokens, which a batch must pad. 24 a second.
 - On a GPU, that would leave it idle. Texts are padded to a power of two and go through in blocks of one shape, 64
   rows. When a model is loaded it is tried whether a row has the same bits in another place beside other rows, at
-  each length; a device that fails is refused.
+  each length; a device that fails is refused. Not tried on a GPU yet: there was none.
 
 torch and transformers are imported when a model is loaded: the core installs without them.
 """

@@ -4,7 +4,6 @@ Up to LINKS_IN_MEMORY links, one task joins them by union-find. Beyond, tasks ov
 memory of its range, by alternating stars (kernels/components.py) until nothing changes. Either gives the same.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +68,7 @@ class StarTask:
     step: int
     partition: int
     of: int
+    before: int  # files of the step before
     inputs: str
 
     def describe(self, context: Context) -> str:
@@ -86,11 +86,13 @@ class StarTask:
             first, second = both_ways(addresses(links, "other_"), addresses(links))
         else:
             star = large_star if self.step % 2 else small_star
-            first, second, changes = star(*_pairs(context, barrier, self.step - 1, self.partition, self.of))
+            files = _star_files(context, barrier, self.round, self.step - 1, self.before)
+            first, second, changes = star(*_pairs(files, self.partition, self.of))
             if self.step % 2 == 0:
                 first, second = both_ways(first, second)
         with Attempt(context.out) as attempt:
-            path = _star_path(barrier, self.step, partition_name(self.partition, self.of))
+            name = partition_name(self.partition, self.of)
+            path = _star_path(barrier, self.round, self.step, name)
             file = KeyedFile(attempt.file(path), _PAIRS)
             for start in range(0, len(first), 1 << 20):
                 some = slice(start, start + (1 << 20))
@@ -106,7 +108,7 @@ class LabelTask:
     segment: int
     barrier: int
     round: int
-    step: int
+    step: int  # the last
     partition: int
     of: int
     inputs: str
@@ -120,7 +122,8 @@ class LabelTask:
 
     def run(self, context: Context, report: Report) -> dict[str, Any]:
         barrier = _barrier(context, self)
-        nodes, labels = _pairs(context, barrier, self.step, self.partition, self.of)
+        files = _star_files(context, barrier, self.round, self.step, self.of)
+        nodes, labels = _pairs(files, self.partition, self.of)
         nodes, labels = nodes[labels <= nodes], labels[labels <= nodes]
         order = np.argsort(nodes)
         with Attempt(context.out) as attempt:
@@ -144,20 +147,20 @@ def _write_components(attempt: Attempt, path: str, nodes: Addresses, labels: Add
     return {"documents": len(nodes), "components": int((nodes == labels).sum())}
 
 
-def _pairs(context: Context, barrier: Verdict, step: int, partition: int, of: int) -> tuple[Addresses, Addresses]:
-    """(node, other) of the rows of one range of nodes, as the step left them."""
-    batches = [b for path in _star_files(context, barrier, step) for b in read_keys(path, *key_range(partition, of))]
+def _pairs(files: list[Path], partition: int, of: int) -> tuple[Addresses, Addresses]:
+    """(node, other) of the rows of one range of nodes."""
+    batches = [batch for path in files for batch in read_keys(path, *key_range(partition, of))]
     empty = np.zeros(0, np.int64)
     first, second = ([empty, *(b[name].to_numpy() for b in batches)] for name in ("node", "other"))
     return np.concatenate(first), np.concatenate(second)
 
 
-def _star_files(context: Context, barrier: Verdict, step: int) -> Iterator[Path]:
-    yield from sorted((context.out / _star_path(barrier, step, "x")).parent.glob("*.arrow"))
+def _star_files(context: Context, barrier: Verdict, round_: int, step: int, of: int) -> list[Path]:
+    return [context.out / _star_path(barrier, round_, step, partition_name(n, of)) for n in range(of)]
 
 
-def _star_path(barrier: Verdict, step: int, partition: str) -> str:
-    return f"{WORK}/stars/{barrier.name}/{step}/{partition}.arrow"
+def _star_path(barrier: Verdict, round_: int, step: int, partition: str) -> str:
+    return f"{WORK}/stars/{barrier.name}.{barrier.rounds[round_].name}/{step}/{partition}.arrow"
 
 
 def _barrier(context: Context, task: ComponentsTask | StarTask | LabelTask) -> Verdict:

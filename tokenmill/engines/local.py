@@ -236,15 +236,17 @@ class _Driver:
         if of == 1:
             self._phase(f"{name}, components", [ComponentsTask(**where, inputs=self._state)])
             return
-        keyed = [StarTask(**where, step=0, partition=p, of=len(files), inputs=self._state) for p in range(len(files))]
+        before = len(files)
+        keyed = [StarTask(**where, step=0, partition=p, of=before, before=0, inputs=self._state) for p in range(before)]
         self._phase(f"{name}, star step 0", keyed)
         step, changes = 0, 1
         while changes:
             changes = 0
             for _ in range(2):
                 step += 1
-                stars = [StarTask(**where, step=step, partition=p, of=of, inputs=self._state) for p in range(of)]
-                receipts = self._phase(f"{name}, star step {step}", stars)
+                each = {**where, "step": step, "of": of, "before": before, "inputs": self._state}
+                receipts = self._phase(f"{name}, star step {step}", [StarTask(**each, partition=p) for p in range(of)])
+                before = of
                 changes += sum(receipt["changes"] for receipt in receipts)
         labels = [LabelTask(**where, step=step, partition=p, of=of, inputs=self._state) for p in range(of)]
         self._phase(f"{name}, components", labels)

@@ -48,7 +48,7 @@ def cosine_keepers(
 
     A member is compared with the kept ones of its cluster, most preferred first, until one is paired with it or
     `comparisons_at_most` have been looked at. A vector of zeros is paired with none. Memory beside the input: 24 bytes
-    a row. Cost: about 8 ns per comparison at 384 dimensions (50 multiply-adds a ns on one core with AVX-512).
+    a row. Cost: about 8 ns per comparison at 384 dimensions (47 multiply-adds a ns on one core with AVX-512).
     Raises ValueError on shapes that do not fit and a threshold outside ]0, 1].
     """
     squares = squared_lengths(vectors)

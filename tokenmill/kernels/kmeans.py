@@ -34,9 +34,11 @@ def kmeans(vectors: Int8, clusters: int, iterations: int, seed: int) -> Int8:
     inverse = inverse_lengths(vectors)
     vectors, inverse = vectors[inverse > 0], inverse[inverse > 0]
     centroids: Int8 = vectors[_spread(vectors, inverse, min(clusters, len(vectors)), np.uint64(seed % (1 << 64)))]
+    if not len(vectors):
+        return centroids
     before = np.full(len(vectors), -1, np.int32)
     for _ in range(iterations):
-        nearest = nearest_centroids(vectors, centroids)
+        nearest = nearest_centroids(vectors, centroids)[:, 0]
         if (nearest == before).all():
             break
         sums = np.zeros(centroids.shape, np.float64)
@@ -49,16 +51,18 @@ def kmeans(vectors: Int8, clusters: int, iterations: int, seed: int) -> Int8:
     return centroids
 
 
-def nearest_centroids(vectors: Int8, centroids: Int8) -> npt.NDArray[np.int32]:
-    """int32[n]: the centroid of greatest cosine, the first of equal ones. Cost: n * k * d multiply-adds.
+def nearest_centroids(vectors: Int8, centroids: Int8, at_most: int = 1) -> npt.NDArray[np.int32]:
+    """int32[n, min(at_most, k)]: the centroids of greatest cosine, the nearest first, of equal ones the first.
 
-    Raises ValueError on shapes that do not fit, or if there are vectors and no centroid.
+    Cost: n * k * d multiply-adds. Raises ValueError on shapes that do not fit, or if there are vectors and no centroid.
     """
     check_vectors(vectors)
     check_vectors(centroids)
+    if at_most < 1:
+        raise ValueError(f"at_most={at_most}, want at least 1")
     if len(vectors) and (not len(centroids) or vectors.shape[1] != centroids.shape[1]):
         raise ValueError(f"vectors are {vectors.shape}, centroids {centroids.shape}; want [n, d] and [1 or more, d]")
-    nearest = np.zeros(len(vectors), np.int32)
+    nearest = np.zeros((len(vectors), min(at_most, len(centroids))), np.int32)
     _nearest(vectors, centroids, inverse_lengths(centroids), nearest)
     return nearest
 
@@ -106,13 +110,18 @@ def _uniform(state: Any) -> Any:
 
 @compiled
 def _nearest(vectors: Any, centroids: Any, inverse: Any, nearest: Any) -> None:
+    few = nearest.shape[1]
+    best = np.empty(few, np.float64)
     for i in range(len(vectors)):
-        best, which = -np.inf, 0
+        best[:] = -np.inf
         for c in range(len(centroids)):
             closeness = np.float64(dot(vectors[i], centroids[c])) * inverse[c]
-            if closeness > best:
-                best, which = closeness, c
-        nearest[i] = which
+            if closeness > best[few - 1]:
+                place = few - 1
+                while place > 0 and closeness > best[place - 1]:
+                    best[place], nearest[i, place] = best[place - 1], nearest[i, place - 1]
+                    place -= 1
+                best[place], nearest[i, place] = closeness, c
 
 
 @compiled

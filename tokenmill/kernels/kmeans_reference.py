@@ -13,7 +13,7 @@ def kmeans_reference(vectors: Sequence[Vector], clusters: int, iterations: int, 
     centroids = [list(vectors[i]) for i in _spread(vectors, inverse, min(clusters, len(vectors)), seed & _MASK)]
     before: list[int] = []
     for _ in range(iterations):
-        nearest = nearest_reference(vectors, centroids)
+        nearest = [first for (first,) in nearest_reference(vectors, centroids, 1)]
         if nearest == before:
             break
         before = nearest
@@ -28,12 +28,13 @@ def kmeans_reference(vectors: Sequence[Vector], clusters: int, iterations: int, 
     return centroids
 
 
-def nearest_reference(vectors: Sequence[Vector], centroids: Sequence[Vector]) -> list[int]:
+def nearest_reference(vectors: Sequence[Vector], centroids: Sequence[Vector], at_most: int) -> list[list[int]]:
     inverse = [1.0 / math.sqrt(float(_dot(c, c))) if any(c) else 0.0 for c in centroids]
-    return [
-        max(range(len(centroids)), key=lambda c: (float(_dot(vector, centroids[c])) * inverse[c], -c))
-        for vector in vectors
-    ]
+
+    def far(vector: Vector, c: int) -> float:
+        return -(float(_dot(vector, centroids[c])) * inverse[c])
+
+    return [sorted(range(len(centroids)), key=lambda c: (far(v, c), c))[:at_most] for v in vectors]
 
 
 def _spread(vectors: Sequence[Vector], inverse: Sequence[float], clusters: int, state: int) -> list[int]:
