@@ -41,14 +41,16 @@ class Bands(Round):
         keys = column(rows, "key")
         order = np.argsort(keys)
         keys = keys[order]
-        address = (column(rows, "shard").astype(np.int64) << _ROW_BITS) + column(rows, "row")
-        address = address[order]
+        same = keys[1:] == keys[:-1]
+        shared = np.zeros(len(keys), np.bool_)  # a twentieth of the rows, as a rule: the others are done with here
+        shared[1:] |= same
+        shared[:-1] |= same
+        keys, order = keys[shared], order[shared]
+        address = (column(rows, "shard", order).astype(np.int64) << _ROW_BITS) + column(rows, "row", order)
         first = np.flatnonzero(np.concatenate((np.ones(min(1, len(keys)), np.bool_), keys[1:] != keys[:-1])))
-        sizes = np.diff(np.append(first, len(keys)))
-        heads = np.repeat(address[first], sizes)
-        links = np.repeat(sizes > 1, sizes)
-        nodes, roots = components(heads[links], address[links])
+        heads = np.repeat(address[first], np.diff(np.append(first, len(keys))))
+        nodes, roots = components(heads, address)
         away = nodes != roots
         sides = [(side >> _ROW_BITS, side & ((1 << _ROW_BITS) - 1)) for side in (nodes[away], roots[away])]
         columns = [part.astype(kind) for side in sides for part, kind in zip(side, (np.int32, np.int64), strict=True)]
-        return Reduced(links=pa.table(columns, schema=LINKS), counts={"shared": int((sizes > 1).sum())})
+        return Reduced(links=pa.table(columns, schema=LINKS), counts={"shared": len(first)})

@@ -16,8 +16,9 @@ How it is found without moving text. Each window has an anchor that its content 
 so a window whose anchor occurs once occurs once. Round 1 sends the anchors: 1.5 bytes per token. Round 2 sends, from
 the documents that have an anchor which occurs more often, the hashes of the windows around it: 16 bytes for each
 token in such stretches (kernels/substring_windows.py, which states the odds of a wrong match). Round 3 joins what was
-found of one document into spans. Only a key range is in memory at a time, but of that a key whole: an anchor
-that occurs a million times is about 200 MB in one task, and linear work.
+found of one document into spans. Where most of the text is copies, round 2 is three times the text: so exact_dedup and
+fuzzy_dedup belong before this. Only a key range is in memory at a time, but of that a key whole: an anchor that occurs
+a million times is about 200 MB in one task, and linear work.
 
 Lengths: 50 tokens is what Lee et al. 2022 (arXiv:2107.06499), RefinedWeb (arXiv:2306.01116) and Nemotron-CC
 (arXiv:2412.02595) take, theirs of a subword vocabulary. Ours need no tokenizer; 50 are about 250 bytes of English.

@@ -76,12 +76,10 @@ class Match(Round):
         self, kept: pa.RecordBatch, documents: pa.RecordBatch | None, told: pa.RecordBatch | None
     ) -> pa.RecordBatch:
         assert documents is not None and told is not None
-        order = np.lexsort([told[name].to_numpy() for name in ("anchor", "row", "shard")])
-        asked = [told[name].to_numpy()[order] for name in ("shard", "row")]
-        told_of = _rows_of(kept["shard"].to_numpy(), kept["row"].to_numpy(), *asked)
-        packed = packed_windows(
-            documents["text"], self._length, self._bytewise, told["anchor"].to_numpy()[order], told_of
-        )
+        place, anchor = _places_in(kept, told), told["anchor"].to_numpy()
+        order = np.lexsort((anchor, place))
+        told_of = np.searchsorted(place[order], np.arange(kept.num_rows + 1)).astype(np.int64)
+        packed = packed_windows(documents["text"], self._length, self._bytewise, anchor[order], told_of)
         owners = pa.array(packed.owners)
         names = [name for name in self.emits.names if name not in ("key", "windows")]
         remembered = [pc.take(kept[name], owners) for name in names]
@@ -157,16 +155,12 @@ def _addresses(kept: pa.RecordBatch, owners: Int64s) -> list[pa.Array]:
     return [pc.take(kept[name], pa.array(owners)) for name in ADDRESS.names]
 
 
-def _rows_of(shard: Int64s, row: Int64s, asked_shard: Int64s, asked_row: Int64s) -> Int64s:
-    """For documents in the order of their addresses, where the entries of each begin among those asked about."""
-    order = np.lexsort(
-        (
-            np.repeat([0, 1], [len(shard), len(asked_row)]),
-            *(np.concatenate(pair) for pair in ((row, asked_row), (shard, asked_shard))),
-        )
-    )
-    ours = np.flatnonzero(order < len(shard))
-    return np.append(ours - np.arange(len(shard)), len(asked_row)).astype(np.int64)
+def _places_in(kept: pa.RecordBatch, told: pa.RecordBatch) -> Int64s:
+    """Which of the documents `kept` each answer is about."""
+    numbers = _numbered(*(np.append(kept[name].to_numpy(), told[name].to_numpy()) for name in ADDRESS.names))
+    place = np.empty(len(numbers), np.int64)
+    place[numbers[: kept.num_rows]] = np.arange(kept.num_rows)
+    return place[numbers[kept.num_rows :]]
 
 
 def _numbered(shard: Integers, row: Integers) -> Int64s:

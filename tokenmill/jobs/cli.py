@@ -6,7 +6,7 @@ import sys
 import typer
 
 from tokenmill.core.errors import DataError, EngineError, RecipeError, TokenmillError
-from tokenmill.jobs import blend, demo, run, tokenize, train, verify, what_if, why
+from tokenmill.jobs import blend, demo, run, takedown, tokenize, train, verify, what_if, why
 from tokenmill.jobs.console import warn
 
 EXIT_CODES: dict[type[TokenmillError], int] = {RecipeError: 2, DataError: 3, EngineError: 4}
@@ -23,6 +23,7 @@ app.command("run")(run.command)
 app.command("verify")(verify.command)
 app.command("why")(why.command)
 app.command("what-if")(what_if.command)
+app.command("takedown")(takedown.command)
 app.command("tokenize")(tokenize.command)
 app.command("blend")(blend.command)
 app.command("train")(train.command)

@@ -120,6 +120,11 @@ def funnel(manifest: Manifest, out: Path) -> str:
     ):
         lines.append(f"  {n:>12,}  dropped: {rule}")
     lines += [f"  {n:>12,}  duplicate: {stage}" for stage, n in totals["duplicates"].items()]
+    for phase, counts in manifest.facts.items():
+        if isinstance(counts, dict) and counts.get("unverified"):
+            lines.append(
+                f"  {counts['unverified']:>12,}  unverified by {phase}: pairs that a cap kept from being compared"
+            )
     lines.append(f"  {totals['kept']:>12,}  kept, {totals['chars_out']:,} of {totals['chars_in']:,} characters")
     if totals["tokens"]:
         lines.append(f"  {totals['tokens']:>12,}  tokens")
