@@ -262,6 +262,16 @@ def test_does_not_depend_on_where_batches_are_cut(lengths: list[int]) -> None:
     assert pa.Table.from_batches(parts)["text"].to_pylist() == cut(documents)
 
 
+def test_documents_of_several_shards_in_any_order() -> None:
+    documents: list[Document] = [("a b c", 0, 1), ("x a b c", 1, 2), ("d e f", 1, 3), ("d e f y", 0, 4)]
+    places = {"shard": pa.array([2, 1, 0, 1], pa.int32()), "row": pa.array([5, 9, 7, 3], pa.int64())}
+    batch = batch_of(documents)
+    for name, values in places.items():
+        batch = batch.set_column(batch.schema.get_field_index(name), name, values)
+    spans = run_verdict(SMALL, batch, parts=2)[0].select(["shard", "row", "start", "keeper_shard", "keeper_row"])
+    assert [list(span.values()) for span in spans.to_pylist()] == [[0, 7, 0, 1, 3], [1, 9, 2, 2, 5]]
+
+
 def test_a_passage_in_ten_thousand_documents_stays_in_one() -> None:
     rng = random.Random(3)
     documents: list[Document] = [

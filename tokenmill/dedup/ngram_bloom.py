@@ -13,7 +13,8 @@ P(B(n, e) >= .8 n): at e = .1 and n = 5, where 4 suffice, 5 in 10,000; at n = 10
 
 When to take it: for paragraphs that come back with a few words changed, which substring_dedup leaves standing, and
 where one filter in the memory of every worker holds all n-grams (dedup/ngram_filter.py), so that no row per token need
-be sent or sorted. It is not smaller than substring_dedup. Both read the text twice.
+be sent or sorted. With all n-grams it is not smaller than substring_dedup; with one in 16 it is, for long paragraphs.
+Both read the text twice.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tokenmill.core.barrier import ADDRESS, SPANS, Reduced, Round, SpanVerdict
+from tokenmill.core.barrier import ADDRESS, SPANS, Bounds, Reduced, Round, SpanVerdict
 from tokenmill.core.errors import DataError, RecipeError
 from tokenmill.core.stage import Decision
 from tokenmill.dedup.cut_out import check_bounds, cut_out, measures_of_cut
@@ -46,10 +47,11 @@ class NgramBloom(SpanVerdict):
     adds: ClassVar[pa.Schema] = measures_of_cut(name)
 
     seen_share_at_least: float = 0.8  # of the n-grams of a paragraph, 0..1
-    ngrams_at_least: int = 5  # in a paragraph, for its share to be believed
+    ngrams_at_least: int = 5  # of the filter's sample in a paragraph, for its share to be believed
     error_at_most: float = 0.1  # odds of taking a new n-gram for a seen one, 0..1
     chars_left_at_least: int = 20
     share_left_at_least: float = 0.0
+    lost_share_at_most: float | None = 0.9  # of a source's bytes: beyond that a template, not passages; None: no bound
 
     def __post_init__(self) -> None:
         if not 0 < self.seen_share_at_least <= 1:
@@ -60,7 +62,11 @@ class NgramBloom(SpanVerdict):
             raise RecipeError(f"{self.name}: ngrams_at_least={self.ngrams_at_least}, want at least 1")
         if not 0 < self.error_at_most <= 1:
             raise RecipeError(f"{self.name}: error_at_most={self.error_at_most}, want more than 0, at most 1")
-        check_bounds(self.name, self.chars_left_at_least, self.share_left_at_least)
+        check_bounds(self.name, self.chars_left_at_least, self.share_left_at_least, self.lost_share_at_most)
+
+    @property
+    def bounds(self) -> Bounds:
+        return Bounds(lost_share_at_most=self.lost_share_at_most)
 
     @property
     def keeps(self) -> pa.Schema:
@@ -91,7 +97,7 @@ class NgramBloom(SpanVerdict):
                 f"with odds of {filled**hashes:.2g}, want at most {self.error_at_most}; raise {self.wants}.cells"
             )
         ranks = ranks_of(batch)
-        found = paragraphs(batch["text"], ranks, tokens, hashes, owners)
+        found = paragraphs(batch["text"], ranks, tokens, hashes, owners, summary["one_in"][0].as_py())
         goes = (found.ngrams >= self.ngrams_at_least) & (found.seen >= self.seen_share_at_least * found.ngrams)
         claims = np.stack([found.starts, found.stops, found.firsts.view(np.int64)], axis=1)[goes]
         ends = np.searchsorted(found.owners[goes], np.arange(batch.num_rows + 1)) * 24

@@ -65,7 +65,7 @@ def who_is(batch: pa.RecordBatch, prefer: tuple[str, ...], step: str) -> list[pa
 
 
 def recalled(rows: pa.RecordBatch, prefer: tuple[str, ...], priority: int) -> pa.RecordBatch:
-    """Rows of an index, whose sources are of another run, as those of a source of this `priority` in the present one."""
+    """Rows of an index, whose sources are another run's, as those of a source of this `priority` here."""
     if "priority" not in prefer:
         return rows
     at = rows.schema.get_field_index("prefer")

@@ -31,7 +31,7 @@ from typing import ClassVar, Literal
 
 import pyarrow as pa
 
-from tokenmill.core.barrier import Round, SpanVerdict
+from tokenmill.core.barrier import Bounds, Round, SpanVerdict
 from tokenmill.core.errors import RecipeError
 from tokenmill.core.stage import Decision
 from tokenmill.dedup.cut_out import check_bounds, cut_out, measures_of_cut
@@ -57,18 +57,23 @@ class SubstringDedup(SpanVerdict):
     prefer: tuple[str, ...] = POLICY
     chars_left_at_least: int = 20
     share_left_at_least: float = 0.0  # of the characters, 0..1
+    lost_share_at_most: float | None = 0.9  # of a source's bytes: beyond that a template, not passages; None: no bound
 
     def __post_init__(self) -> None:
         if self.unit not in ("tokens", "bytes"):
             raise RecipeError(f"{self.name}: unit={self.unit}, want tokens or bytes")
         if not 1 <= self.length <= LENGTH_AT_MOST:
             raise RecipeError(f"{self.name}: length={self.length}, want 1..{LENGTH_AT_MOST}")
-        check_bounds(self.name, self.chars_left_at_least, self.share_left_at_least)
+        check_bounds(self.name, self.chars_left_at_least, self.share_left_at_least, self.lost_share_at_most)
         check_policy(self.prefer, self.name)
 
     @property
     def reads(self) -> pa.Schema:
         return columns_of(self.prefer)
+
+    @property
+    def bounds(self) -> Bounds:
+        return Bounds(lost_share_at_most=self.lost_share_at_most)
 
     @property
     def keeps(self) -> pa.Schema:

@@ -7,6 +7,9 @@ texts that have an n-gram there: minima may be taken in any order, and more than
 where all of its cells have a smaller rank than its own text. So what an earlier text has is always seen. What none has
 is seen with odds of at most (share of cells that are filled)^hashes: about (1 - e^(-hashes * n / cells))^hashes, where
 n is how many different n-grams the texts of smaller rank have.
+
+Of the n-grams one in `one_in`, a power of two, is looked at: those whose h has that many lowest bits 0. Texts agree on
+which, so a filter for an eighth of them does for shares, with the error of a sample.
 """
 
 from typing import Any, NamedTuple
@@ -33,16 +36,18 @@ class Paragraphs(NamedTuple):
     owners: npt.NDArray[np.int64]  # which text
     starts: npt.NDArray[np.int64]  # bytes of the text, from its first token to its last, [start, stop)
     stops: npt.NDArray[np.int64]
-    ngrams: npt.NDArray[np.int64]
+    ngrams: npt.NDArray[np.int64]  # of the sample, at least one
     seen: npt.NDArray[np.int64]  # of them
     firsts: Uint64s  # the rank that most of the seen ones have as the largest of their cells, else NOBODY
 
 
-def cells_of(texts: pa.LargeStringArray, ranks: Uint64s, tokens: int, hashes: int, bits: int) -> tuple[Any, Uint64s]:
+def cells_of(
+    texts: pa.LargeStringArray, ranks: Uint64s, tokens: int, hashes: int, bits: int, one_in: int = 1
+) -> tuple[Any, Uint64s]:
     """(cells uint32, ranks uint64) of all n-grams: `hashes` entries each."""
     data, offsets = data_and_offsets(texts)
     null = texts.is_null().to_numpy(zero_copy_only=False)
-    cells, owners = _cells_of(data, offsets, null, KINDS, ranks, tokens, hashes, bits)
+    cells, owners = _cells_of(data, offsets, null, KINDS, ranks, tokens, hashes, bits, one_in)
     return cells, owners
 
 
@@ -51,12 +56,14 @@ def fill(owners: Uint64s, cells: npt.NDArray[np.uint32], ranks: Uint64s) -> None
     _fill(owners, cells, ranks)
 
 
-def paragraphs(texts: pa.LargeStringArray, ranks: Uint64s, tokens: int, hashes: int, owners: Uint64s) -> Paragraphs:
+def paragraphs(
+    texts: pa.LargeStringArray, ranks: Uint64s, tokens: int, hashes: int, owners: Uint64s, one_in: int = 1
+) -> Paragraphs:
     """What was seen of each paragraph before its text. `owners` has a power of two of cells."""
     data, offsets = data_and_offsets(texts)
     null = texts.is_null().to_numpy(zero_copy_only=False)
     bits = len(owners).bit_length() - 1
-    return Paragraphs(*_paragraphs(data, offsets, null, KINDS, ranks, tokens, hashes, bits, owners))
+    return Paragraphs(*_paragraphs(data, offsets, null, KINDS, ranks, tokens, hashes, bits, owners, one_in))
 
 
 @compiled
@@ -84,9 +91,9 @@ def _read_line(data: Any, at: Any, stop: Any, kinds: Any, hashes: Any, starts: A
 
 
 @compiled
-def _to_ngrams(hashes: Any, n: Any, tokens: Any, ngrams: Any) -> Any:
-    """How many n-grams: finished, in `ngrams`, which is as long as `hashes`."""
-    leaving, total = _ONE, np.uint64(0)
+def _to_ngrams(hashes: Any, n: Any, tokens: Any, one_in: Any, ngrams: Any) -> Any:
+    """How many n-grams of the sample: finished, in `ngrams`, which is as long as `hashes`."""
+    leaving, total, count, others = _ONE, np.uint64(0), 0, np.uint64(one_in - 1)
     for _ in range(tokens):
         leaving *= _BASE
     for i in range(n):
@@ -94,12 +101,15 @@ def _to_ngrams(hashes: Any, n: Any, tokens: Any, ngrams: Any) -> Any:
         if i >= tokens:
             total -= hashes[i - tokens] * leaving
         if i >= tokens - 1:
-            ngrams[i - tokens + 1] = finish(total)
-    return max(n - tokens + 1, 0)
+            ngrams[count] = finish(total)
+            count += (ngrams[count] & others) == 0
+    return count
 
 
 @compiled
-def _cells_of(data: Any, offsets: Any, null: Any, kinds: Any, ranks: Any, tokens: Any, times: Any, bits: Any) -> Any:
+def _cells_of(
+    data: Any, offsets: Any, null: Any, kinds: Any, ranks: Any, tokens: Any, times: Any, bits: Any, one_in: Any
+) -> Any:
     hashes, starts, stops = np.empty(256, np.uint64), np.empty(256, np.int64), np.empty(256, np.int64)
     ngrams = np.empty(256, np.uint64)
     cells, owners, count = np.empty(4096, np.uint32), np.empty(4096, np.uint64), 0
@@ -114,7 +124,7 @@ def _cells_of(data: Any, offsets: Any, null: Any, kinds: Any, ranks: Any, tokens
             at = end + 1
             if len(ngrams) < len(hashes):
                 ngrams = np.empty(len(hashes), np.uint64)
-            n = _to_ngrams(hashes, n, tokens, ngrams)
+            n = _to_ngrams(hashes, n, tokens, one_in, ngrams)
             if count + n * times > len(cells):
                 cells, owners = grown(cells, count + n * times), grown(owners, count + n * times)
             for k in range(n):
@@ -128,7 +138,16 @@ def _cells_of(data: Any, offsets: Any, null: Any, kinds: Any, ranks: Any, tokens
 
 @compiled
 def _paragraphs(
-    data: Any, offsets: Any, null: Any, kinds: Any, ranks: Any, tokens: Any, times: Any, bits: Any, owners: Any
+    data: Any,
+    offsets: Any,
+    null: Any,
+    kinds: Any,
+    ranks: Any,
+    tokens: Any,
+    times: Any,
+    bits: Any,
+    owners: Any,
+    one_in: Any,
 ) -> Any:
     hashes, starts, stops = np.empty(256, np.uint64), np.empty(256, np.int64), np.empty(256, np.int64)
     ngrams, firsts = np.empty(256, np.uint64), np.empty(256, np.uint64)
@@ -146,7 +165,7 @@ def _paragraphs(
             at = end + 1
             if len(ngrams) < len(hashes):
                 ngrams, firsts = np.empty(len(hashes), np.uint64), np.empty(len(hashes), np.uint64)
-            n = _to_ngrams(hashes, tokens_read, tokens, ngrams)
+            n = _to_ngrams(hashes, tokens_read, tokens, one_in, ngrams)
             if n == 0:
                 continue
             found = 0
