@@ -4,6 +4,8 @@ from tokenmill.core.recipe import Recipe
 from tokenmill.dedup.exact import ExactDedup
 from tokenmill.dedup.fuzzy import FuzzyDedup
 from tokenmill.dedup.lines import LineDedup
+from tokenmill.dedup.ngram_bloom import NgramBloom
+from tokenmill.dedup.ngram_filter import NgramFilter
 from tokenmill.dedup.normalised import NormalisedDedup
 from tokenmill.dedup.paragraphs import ParagraphDedup
 from tokenmill.dedup.substring import SubstringDedup
@@ -21,5 +23,8 @@ LINE_DEDUP = Recipe("line_dedup", (ExtractHtml(), LineDedup()))
 PARAGRAPH_DEDUP = Recipe("paragraph_dedup", (ExtractHtml(), ParagraphDedup()))
 
 FUZZY_DEDUP = Recipe("fuzzy_dedup", (ExtractHtml(), FuzzyDedup()))
+
+# One n-gram in 4: a paragraph of some 33 tokens or more has the 5 that its share is judged by.
+NGRAM_DEDUP = Recipe("ngram_dedup", (ExtractHtml(), NgramFilter(one_in=4), NgramBloom()))
 
 SUBSTRING_DEDUP = Recipe("substring_dedup", (ExtractHtml(), SubstringDedup()))
