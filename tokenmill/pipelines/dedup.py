@@ -25,6 +25,6 @@ PARAGRAPH_DEDUP = Recipe("paragraph_dedup", (ExtractHtml(), ParagraphDedup()))
 FUZZY_DEDUP = Recipe("fuzzy_dedup", (ExtractHtml(), FuzzyDedup()))
 
 # One n-gram in 4: a paragraph of some 33 tokens or more has the 5 that its share is judged by.
-NGRAM_DEDUP = Recipe("ngram_dedup", (ExtractHtml(), NgramFilter(one_in=4), NgramBloom()))
+NGRAM_DEDUP = Recipe("ngram_dedup", (ExtractHtml(), ExactDedup(), NgramFilter(one_in=4), NgramBloom()))
 
 SUBSTRING_DEDUP = Recipe("substring_dedup", (ExtractHtml(), SubstringDedup()))
