@@ -61,6 +61,11 @@ def _from_file(path: Path, constant: str) -> Recipe:
         raise RecipeError(f"{path}: no such file")
     # Workers import the user's stages by module name: spawn hands them this path too.
     sys.path.insert(0, str(path.parent.resolve()))
+    loaded = sys.modules.get(path.stem)
+    if loaded is not None and Path(loaded.__file__ or "").resolve() != path.resolve():
+        if not any(isinstance(value, Recipe) for value in vars(loaded).values()):
+            raise RecipeError(f"{path}: a library is called {path.stem} too; give the file another name")
+        del sys.modules[path.stem]  # another recipe file of that name, which this process was asked for before
     module = importlib.import_module(path.stem)
     recipe = getattr(module, constant, None)
     if not isinstance(recipe, Recipe):
