@@ -59,13 +59,13 @@ def named_recipes() -> dict[str, Recipe]:
 def _from_file(path: Path, constant: str) -> Recipe:
     if not path.is_file():
         raise RecipeError(f"{path}: no such file")
-    # Workers import the user's stages by module name: spawn hands them this path too.
-    sys.path.insert(0, str(path.parent.resolve()))
     loaded = sys.modules.get(path.stem)
     if loaded is not None and Path(loaded.__file__ or "").resolve() != path.resolve():
         if not any(isinstance(value, Recipe) for value in vars(loaded).values()):
             raise RecipeError(f"{path}: a library is called {path.stem} too; give the file another name")
         del sys.modules[path.stem]  # another recipe file of that name, which this process was asked for before
+    # Workers import the user's stages by module name: spawn hands them this path too.
+    sys.path.insert(0, str(path.parent.resolve()))
     module = importlib.import_module(path.stem)
     recipe = getattr(module, constant, None)
     if not isinstance(recipe, Recipe):

@@ -14,9 +14,8 @@ from tokenmill.engines.takedown import Takedown, check, take_down
 from tokenmill.engines.takedown_tail import Displaced, find_displaced, source_of, tail_of
 from tokenmill.jobs.console import show
 from tokenmill.jobs.indexes import IDENTITY_DIGITS, find_index
-from tokenmill.jobs.overrides import with_overrides
 from tokenmill.jobs.progress import ConsoleProgress
-from tokenmill.jobs.recipes import find_recipe
+from tokenmill.jobs.recipes import recipe_with
 from tokenmill.jobs.run import funnel
 from tokenmill.manifests.manifest import Manifest
 
@@ -84,7 +83,7 @@ def plan_takedown(directory: Path, manifest: Manifest, source: str, recipe: str 
 
 
 def _recipe_of(directory: Path, manifest: Manifest, recipe: str | None) -> Recipe:
-    own = with_overrides(find_recipe(recipe or manifest.name), list(manifest.overrides))
+    own = recipe_with(recipe or manifest.name, manifest.overrides)
     own = replace(own, indexes=bool(manifest.of_kind("index")))
     if f"{own.name}@{own.version}" != manifest.recipe:
         raise RecipeError(
