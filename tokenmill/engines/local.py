@@ -5,7 +5,6 @@ import os
 import platform
 import shutil
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,10 +14,11 @@ from typing import Any, Protocol
 
 from tokenmill.core.barrier import Bounds, Round, Summary, Verdict
 from tokenmill.core.errors import DataError, RecipeError
-from tokenmill.core.step import Step, canonical_json
+from tokenmill.core.step import canonical_json
 from tokenmill.engines import directory
 from tokenmill.engines.address import read_whole
 from tokenmill.engines.bounds import BoundsTask
+from tokenmill.engines.closing import Receipt, manifest_of
 from tokenmill.engines.components import LINKS_IN_MEMORY, ComponentsTask, LabelTask, StarTask
 from tokenmill.engines.context import Context
 from tokenmill.engines.emit import EmitTask
@@ -33,10 +33,7 @@ from tokenmill.engines.task import Task
 from tokenmill.kernels.device import Device
 from tokenmill.manifests import checked_json
 from tokenmill.manifests.attempt import WORK
-from tokenmill.manifests.manifest import Manifest, Shard
-from tokenmill.manifests.totals import Totals
-
-Receipt = dict[str, Any]
+from tokenmill.manifests.manifest import Manifest
 
 
 class Progress(Protocol):
@@ -67,7 +64,7 @@ def run(plan: Plan, out: Path, *, workers: int, progress: Progress, device: Devi
             driver = _Driver(context, pool, progress)
             receipts = driver.run()
             peak = pool.peak_bytes
-        manifest = _manifest(context, receipts)
+        manifest = manifest_of(context, receipts)
         directory.sweep(out, {s.path for s in manifest.shards})
         provenance = {
             "started": started.isoformat(),
@@ -272,58 +269,6 @@ def _receipt(context: Context, task: Task) -> Receipt | None:
     files = [f["path"] for f in body["files"]] + list(body["work"])
     intact = body["inputs"] == task.inputs and all((context.out / f).exists() for f in files)
     return body if intact else None
-
-
-def _manifest(context: Context, receipts: dict[str, list[Receipt]]) -> Manifest:
-    """Add the receipts up, and refuse sums that do not balance."""
-    plan = context.plan
-    totals = Totals()
-    shards: dict[str, Shard] = {}
-    facts: dict[str, Any] = dict(plan.facts)
-    for phase, bodies in receipts.items():
-        counts: Counter[str] = Counter()
-        for body in bodies:
-            shards |= {f["path"]: Shard(**f) for f in body["files"]}
-            if "totals" in body:
-                totals.add(Totals.from_json(body["totals"]))
-            totals.records.update(body.get("records", {}))
-            counts.update(body.get("counts", {}))
-        if counts:
-            facts[phase] = dict(sorted(counts.items()))
-    totals.check_balance()
-    read = sum(body["documents"] for body in receipts["segment 0"])
-    if totals.documents_in != read:
-        raise DataError(
-            f"{read:,} documents were read, the ledger has {totals.documents_in:,}; remove {context.out} and run again"
-        )
-    return Manifest(
-        name=plan.recipe.name,
-        recipe=f"{plan.recipe.name}@{plan.recipe.version}",
-        parents=plan.parents,
-        shards=tuple(shards[path] for path in sorted(shards)),
-        totals=totals.as_json(),
-        assets={
-            f"{step.name}.{number}": {
-                "uri": Path(asset.uri).name,
-                "sha256": asset.sha256,
-            }  # where it lies is not content
-            for step in plan.recipe.all_steps()
-            for number, asset in enumerate(step.assets())
-        },
-        sources=tuple(
-            {"name": s.name, "licence": s.licence, "date": s.date, "priority": s.priority} for s in plan.sources
-        ),
-        steps=tuple(_described(step) for step in plan.recipe.all_steps()),
-        overrides=plan.overrides,
-        facts=facts,
-    )
-
-
-def _described(step: Step) -> dict[str, Any]:
-    facts: dict[str, Any] = {"name": step.name, "version": step.version, "parameters": step.parameters()}
-    if isinstance(step, Verdict) and step.index is not None:
-        facts["index_version"] = step.index_version
-    return facts
 
 
 def _digest(value: Any) -> str:
