@@ -74,6 +74,12 @@ class Total(Summary):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Informed(Same):
+    name: ClassVar[str] = "informed"
+    wants: ClassVar[str | None] = "total"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shuffle(Regroup):
     name: ClassVar[str] = "shuffle"
     revision: ClassVar[int] = 1
@@ -103,6 +109,7 @@ for cls in (
     Trim,
     Same,
     Alike,
+    Informed,
     Total,
     Shuffle,
     ShuffleAgain,
@@ -189,6 +196,9 @@ def test_stages_may_stand_behind_a_regroup() -> None:
         pytest.param(
             (Total, Shuffle), ["|total shuffle", "|"], id="a summary changes nothing: the next barrier shares its pass"
         ),
+        pytest.param((Total, Same), ["|total same", "|"], id="so does a verdict that does not want it"),
+        pytest.param((Total, Informed), ["|total", "|informed", "|"], id="one that does has to wait for it"),
+        pytest.param((Total, Same, Informed), ["|total same", "|informed", "|"], id="behind another verdict too"),
         pytest.param((Same, Total), ["|same", "|total", "|"], id="a summary must not count what a verdict removes"),
     ],
 )

@@ -13,6 +13,8 @@ from tokenmill.core.barrier import SPANS
 from tokenmill.core.errors import DataError, RecipeError
 from tokenmill.dedup.ngram_bloom import NgramBloom
 from tokenmill.dedup.ngram_filter import NgramFilter
+from tokenmill.jobs.cli import main
+from tokenmill.manifests.manifest import Manifest
 
 FILTER = NgramFilter(tokens=3, cells=1 << 16)
 SMALL = NgramBloom(ngrams_at_least=1, chars_left_at_least=0)
@@ -159,3 +161,14 @@ def test_refuses_a_filter_of_no_power_of_two(cells: int) -> None:
 def test_refuses_a_parameter_out_of_range(wrong: dict[str, Any]) -> None:
     with pytest.raises(RecipeError, match=r"ngram_bloom: \w+="):
         NgramBloom(**wrong)
+
+
+def test_nothing_to_look_at_is_no_mistake(tmp_path):
+    """An empty file, and one whose documents an index has already."""
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "one.jsonl").write_text('{"text": "a page of a few words, once more and never again"}')
+    command = ["run", "ngram_dedup", "--workers", "1", "--source"]
+    assert main([*command, f"{tmp_path}/empty.jsonl", "--out", f"{tmp_path}/a"]) == 0
+    assert main([*command, f"{tmp_path}/one.jsonl", "--out", f"{tmp_path}/b", "--index"]) == 0
+    assert main([*command, f"{tmp_path}/one.jsonl", "--out", f"{tmp_path}/c", "--against", f"{tmp_path}/b"]) == 0
+    assert Manifest.load(tmp_path / "c").totals["duplicates"] == {"exact_dedup": 1}

@@ -73,20 +73,20 @@ def _one(spans: pa.Table) -> pa.RecordBatch:
 @pytest.mark.parametrize(
     ("texts", "left"),
     [
-        pytest.param(["a b c", "x a b c y"], ["a b c", "x y"], id="the later copy"),
-        pytest.param(["a b c d e", "x a b c d e y"], ["a b c d e", "x y"], id="longer than a window"),
+        pytest.param(["a b c", "x a b c y"], ["a b c", "x\ny"], id="the later copy"),
+        pytest.param(["a b c d e", "x a b c d e y"], ["a b c d e", "x\ny"], id="longer than a window"),
         pytest.param(["a b c", "x a b y"], ["a b c", "x a b y"], id="shorter than a window stays"),
-        pytest.param(["a b c", "x a  b\nc y"], ["a b c", "x y"], id="white space does not count"),
+        pytest.param(["a b c", "x a  b\nc y"], ["a b c", "x\ny"], id="white space does not count"),
         pytest.param(["a b c", "x A b c y"], ["a b c", "x A b c y"], id="case counts"),
         pytest.param(["a b c", "a b c"], ["a b c", ""], id="all of it"),
-        pytest.param(["x a b c y a b c z"], ["x a b c y z"], id="within one document"),
+        pytest.param(["x a b c y a b c z"], ["x a b c y\nz"], id="within one document"),
         pytest.param(["a " * 40], ["a a a"], id="of periodic text the first window stays"),
         pytest.param(["a b " * 20], ["a b a"], id="whatever the period"),
-        pytest.param(["a b a b a b", "x a b a b y"], ["a b a", "x y"], id="periodic text elsewhere"),
+        pytest.param(["a b a b a b", "x a b a b y"], ["a b a", "x\ny"], id="periodic text elsewhere"),
         pytest.param(["a b c\n\nd e f", "1\n\na b c\n\n2 d e f"], ["a b c\n\nd e f", "1\n\n2"], id="paragraphs"),
         pytest.param(["p a b c", "q c d e", "a b c d e"], ["p a b c", "q c d e", ""], id="from two documents"),
         pytest.param([None, "", "a b", "a b"], [None, "", "a b", "a b"], id="null, empty, too short"),
-        pytest.param(["日本語", "私の日本語です"], ["日本語", "私のです"], id="Han by the character"),
+        pytest.param(["日本語", "私の日本語です"], ["日本語", "私の\nです"], id="Han by the character"),
     ],
 )
 def test_what_is_cut(texts: list[str | None], left: list[str | None]) -> None:
@@ -109,7 +109,7 @@ def test_bytes_are_cut_at_whole_characters() -> None:
     """The copies share the first byte of the last letter, too. What is left would be one word, so a space comes in."""
     step = SubstringDedup(unit="bytes", length=6, chars_left_at_least=0)
     assert "ä".encode()[0] == "ö".encode()[0]
-    assert cut([("1 abcdefä", 0, 1), ("2abcdefö", 0, 2)], step) == ["1 abcdefä", "2 ö"]
+    assert cut([("1 abcdefä", 0, 1), ("2abcdefö", 0, 2)], step) == ["1 abcdefä", "2\nö"]
 
 
 # The evidence
@@ -289,7 +289,7 @@ def test_a_line_of_100_kb_and_a_text_of_many_blocks() -> None:
     documents: list[Document] = [("x" * 100_000, 0, 1), ("x" * 100_000, 0, 2), (long, 0, 3), ("a " + long + " b", 0, 4)]
     assert cut(documents, SubstringDedup(prefer=("priority",), chars_left_at_least=0)) == [
         *(t for t, _, _ in documents[:3]),
-        "a b",
+        "a\nb",
     ]
 
 

@@ -8,12 +8,24 @@ import pytest
 from toys import Count, SameFirstWord, Silence, lines_source
 
 from tokenmill.core.barrier import Bounds
-from tokenmill.core.errors import DataError
+from tokenmill.core.errors import DataError, RecipeError
 from tokenmill.core.recipe import Recipe
+from tokenmill.dedup.exact import ExactDedup
+from tokenmill.dedup.fuzzy import FuzzyDedup
+from tokenmill.dedup.semantic import SemanticDedup
 from tokenmill.engines import local
 from tokenmill.engines.plan import make_plan, open_local
 from tokenmill.jobs.cli import main
 from tokenmill.manifests.manifest import Manifest
+
+TWO_VERDICTS = """
+from tokenmill.core.recipe import Recipe
+from tokenmill.dedup.exact import ExactDedup
+from tokenmill.dedup.fuzzy import FuzzyDedup
+from tokenmill.ingest.extract_html import ExtractHtml
+
+TWO = Recipe("two", (ExtractHtml(), ExactDedup(), FuzzyDedup()))
+"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +63,9 @@ def test_a_source_that_would_lose_too_much_stops_the_run_with_the_evidence(folde
         run(folder, "hardly", "mostly", lost_share_at_most=0.9)
     message = str(told.value)
     assert "source mostly would lose 989 of 1,000 documents (98.9%), the bound is 90.0%; 989 times to one" in message
-    assert "It would keep row " in message and "of mostly-00000 ('menu " in message
-    assert message.count("and take row") == 3
-    assert "--set same_first_word.lost_share_at_most=SHARE" in message
+    assert "It would keep " in message and "of mostly-00000: 'menu " in message
+    assert message.count("; and take ") == 3
+    assert "--set same_first_word.lost_share_at_most=SHARE (or none)" in message
     assert not (folder / "out-hardly-mostly-0.9" / "manifest.json").exists()
 
 
@@ -83,3 +95,23 @@ def test_text_that_is_mostly_cut_out_of_a_source_stops_the_run_too(tmp_path):
     assert main([*command, "--out", f"{tmp_path}/goes", "--set", "line_dedup.lost_share_at_most=.9"]) == 0
     facts = Manifest.load(tmp_path / "goes").facts["line_dedup, bounds"]
     assert facts == {"spans": 1499, "bytes": 1499 * 59}
+
+
+@pytest.mark.parametrize("bounds", [{"lost_share_at_most": 7.0}, {"lost_share_at_most": -0.1}, {"cluster_at_most": -5}])
+@pytest.mark.parametrize("kind", [ExactDedup, FuzzyDedup, SemanticDedup])
+def test_bounds_out_of_range_are_refused(kind, bounds):
+    ((field, value),) = bounds.items()
+    with pytest.raises(RecipeError, match=f"{kind.name}: {field}={value}, want"):
+        kind(**bounds)
+
+
+def test_a_later_verdict_is_measured_by_what_earlier_ones_left(tmp_path):
+    """1,000 exact copies leave first; of the 1,010 pages left, 1,000 near ones go to one of them: 99%, not half."""
+    page = " ".join(f"w{i}" for i in range(300))
+    texts = [page] * 1001 + [page + f" x{i}" for i in range(1000)] + [page.replace("w", f"v{i}") for i in range(9)]
+    (tmp_path / "pages.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    (tmp_path / "two_verdicts.py").write_text(TWO_VERDICTS)
+    command = ["run", f"{tmp_path}/two_verdicts.py:TWO", "--source", f"{tmp_path}/pages.jsonl", "--workers", "1"]
+    assert main([*command, "--out", f"{tmp_path}/out", "--set", "fuzzy_dedup.lost_share_at_most=.98"]) == 3
+    assert main([*command, "--out", f"{tmp_path}/out", "--set", "fuzzy_dedup.lost_share_at_most=none"]) == 2
+    assert main([*command, "--out", f"{tmp_path}/out2", "--set", "fuzzy_dedup.lost_share_at_most=none"]) == 0

@@ -26,6 +26,7 @@ from tokenmill.core.errors import EngineError
 from tokenmill.core.recipe import Recipe
 from tokenmill.engines import directory, local
 from tokenmill.engines.plan import make_plan, open_local
+from tokenmill.manifests.manifest import Manifest
 from tokenmill.manifests.verify import verify
 
 STEPS = (Count(), Slow(), Length(), SameFirstWord(), SameLastWord(), CountDocuments(), ByIdInGroupsOfAbout(size=40))
@@ -142,3 +143,25 @@ def test_a_file_that_changed_before_the_run_went_on_is_read_again(folder, tmp_pa
     changed = folder / "0.txt"
     changed.write_text(changed.read_text()[::-1])
     assert go(folder, tmp_path / "hit", 2) == go(folder, tmp_path / "fresh", 2)
+
+
+def test_what_a_shard_observed_of_an_earlier_input_does_not_count(tmp_path, monkeypatch):
+    """The run stops behind a summary; then one shard's only document becomes one that cannot be read."""
+    (tmp_path / "in").mkdir()
+    for name, text in {"a": "only this", "b": "and that"}.items():
+        (tmp_path / "in" / f"{name}.txt").write_text(text)
+    recipe = Recipe("counted", (Count(), CountDocuments(), ByIdInGroupsOfAbout(size=1)), PlainText())
+
+    def begin(out: Path) -> Manifest:
+        plan = make_plan(recipe, [lines_source(tmp_path / "in")], open_local)
+        return local.run(plan, out, workers=1, progress=Silence())
+
+    def stops(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(local, "ScatterTask", stops)
+        with pytest.raises(KeyboardInterrupt):
+            begin(tmp_path / "out")
+    (tmp_path / "in" / "a.txt").write_text("!nly this")
+    assert begin(tmp_path / "out").identity == begin(tmp_path / "fresh").identity

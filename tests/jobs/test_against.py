@@ -20,9 +20,11 @@ RECIPES = """
 from tokenmill.core.recipe import Recipe
 from tokenmill.dedup.exact import ExactDedup
 from tokenmill.dedup.fuzzy import FuzzyDedup
+from tokenmill.dedup.substring import SubstringDedup
 from tokenmill.ingest.extract_html import ExtractHtml
 
 BOTH = Recipe("both", (ExtractHtml(), ExactDedup(), FuzzyDedup()))
+CUT = Recipe("cut", (ExtractHtml(), ExactDedup(), FuzzyDedup(), SubstringDedup(length=50)))
 """
 
 
@@ -125,3 +127,53 @@ def test_a_run_without_an_index_is_refused(snapshots):
         find_index(find_recipe("fuzzy_dedup"), [str(snapshots / "plain")])
     with pytest.raises(RecipeError, match="none of its steps can use an index"):
         find_index(find_recipe("extract"), [str(snapshots / "plain")])
+
+
+def test_an_index_knows_documents_as_they_were_compared_not_as_they_were_cut(tmp_path):
+    """Of the second page its passage is cut; a near copy of the whole page is still its duplicate."""
+    rng = random.Random(1)
+    passage, first, second = (" ".join(f"w{rng.randrange(10**6)}" for _ in range(n)) for n in (120, 150, 149))
+    copy = f"{passage} {second}".split()
+    copy[250:264] = [f"x{n}" for n in range(14)]
+    for name, texts in {"s1": [f"{passage} {first}", f"{passage} {second}"], "s2": [" ".join(copy)]}.items():
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(json.dumps({"id": t[-9:], "text": t}) for t in texts))
+    (tmp_path / "cutting.py").write_text(RECIPES)
+    command = ["run", f"{tmp_path}/cutting.py:CUT", "--workers", "1"]
+    assert main([*command, "--source", f"s1={tmp_path}/s1.jsonl", "--out", f"{tmp_path}/a", "--index"]) == 0
+    assert any(p.stat().st_size for p in (tmp_path / "a" / "spans").iterdir())
+    again = [*command, "--source", f"s2={tmp_path}/s2.jsonl", "--out", f"{tmp_path}/b", "--against", f"{tmp_path}/a"]
+    assert main(again) == 0
+    (row,) = fates(tmp_path, "b").values()
+    assert (row["fate"], row["stage"]) == ("duplicate", "fuzzy_dedup")
+    assert 0.75 < row["similarity"] < 0.95
+
+
+def test_an_index_whose_files_are_gone_or_changed_is_refused(snapshots, capsys):
+    run(snapshots, "damaged", *source(snapshots, 0), "--index")
+    file = next((snapshots / "damaged" / "index" / "fuzzy_dedup").iterdir())
+    command = ["run", "fuzzy_dedup", *source(snapshots, 1), "--out", f"{snapshots}/no2", "--against"]
+    file.write_bytes(file.read_bytes()[:-1])
+    assert main([*command, f"{snapshots}/damaged"]) == 3
+    assert "bytes, the manifest says" in capsys.readouterr().err
+    file.unlink()
+    assert main([*command, f"{snapshots}/damaged"]) == 3
+    assert "missing; make that run again with --index" in capsys.readouterr().err
+
+
+def test_keys_of_other_parameters_are_another_index(tmp_path):
+    for name, url in {"u1": "https://e.org/a?sid=1", "u2": "https://e.org/a?sid=2"}.items():
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": name, "url": url}))
+    setting = ["--set", "url_dedup.ignored_parameters=sid"]
+    command = ["run", "url_dedup", "--workers", "1", "--source"]
+    assert main([*command, f"{tmp_path}/u1.jsonl", "--out", f"{tmp_path}/plain", "--index"]) == 0
+    against = [*command, f"{tmp_path}/u2.jsonl", "--out", f"{tmp_path}/new", *setting, "--against"]
+    assert main([*against, f"{tmp_path}/plain"]) == 2
+    assert main([*command, f"{tmp_path}/u1.jsonl", "--out", f"{tmp_path}/same", "--index", *setting]) == 0
+    assert main([*against, f"{tmp_path}/same"]) == 0
+    assert [row["fate"] for row in fates(tmp_path, "new").values()] == ["duplicate"]
+
+
+def test_an_index_of_nothing_is_refused(snapshots, capsys):
+    command = ["run", "line_dedup", *source(snapshots, 0), "--out", f"{snapshots}/lines", "--index"]
+    assert main(command) == 2
+    assert "line_dedup has no step that leaves an index" in capsys.readouterr().err

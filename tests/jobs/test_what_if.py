@@ -1,5 +1,6 @@
 """what-if answers from measures alone what a new run would say, and says what it cannot know."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,38 @@ def test_a_directory_that_is_no_run_is_refused(tmp_path):
         from tokenmill.jobs.what_if import command
 
         command(directory=tmp_path / "none", set_=["a.b=1"])
+
+
+PASSAGE = " ".join(f"p{i}" for i in range(60))
+CUTS = """
+from tokenmill.core.recipe import Recipe
+from tokenmill.dedup.substring import SubstringDedup
+from tokenmill.filters.gopher_quality import GopherQuality
+from tokenmill.filters.measure_text import MeasureText
+from tokenmill.ingest.extract_html import ExtractHtml
+
+CUTS = Recipe(
+    "cuts",
+    (ExtractHtml(), MeasureText(), GopherQuality(mean_word_length_at_least=0, stop_words_at_least=0), SubstringDedup()),
+)
+"""
+
+
+def test_a_document_that_was_cut_for_one_that_would_go_is_unknown(tmp_path, capsys):
+    """The longer page keeps the passage; were it to go by its length, the other would keep its own."""
+    texts = [
+        PASSAGE + " " + " ".join(f"a{i}" for i in range(100)),
+        PASSAGE + " " + " ".join(f"b{i}" for i in range(60)),
+    ]
+    (tmp_path / "w.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    (tmp_path / "cutting_pages.py").write_text(CUTS)
+    mine = f"{tmp_path}/cutting_pages.py:CUTS"
+    command = ["run", mine, "--source", f"{tmp_path}/w.jsonl", "--out", f"{tmp_path}/out", "--workers", "1"]
+    assert main(command) == 0
+    capsys.readouterr()
+    ask_ = ["what-if", f"{tmp_path}/out", "--recipe", mine, "--json", "--set", "gopher_quality.words_at_most=150"]
+    assert main(ask_) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["kept_now"], told["kept_then"]) == (2, 0)
+    assert told["dropped_then"] == {"gopher_quality.words_at_most": 1}
+    assert told["unknown"] == {"documents that substring_dedup cut for one that would go": 1}

@@ -94,9 +94,9 @@ def test_what_was_cut_out_of_a_kept_document_is_answered_for_too(tmp_path, capsy
     first, second = ledger(tmp_path / "cut")
     answer = told(tmp_path / "cut", second["id"], capsys)
     start = len("Another page says something else.\n")
-    cut = f"substring_dedup cut bytes {start}..{start + len(PROSE)}: they stay in {first['id']} "
+    cut = f"substring_dedup cut bytes {start}..{start + len(PROSE)}: as in {first['id']} "
     assert cut in answer
-    assert "(row 0 of source-00000), of 2 places that have them" in answer
+    assert "(row 0 of source-00000), which comes first of 2 places that have them" in answer
     assert "cut bytes" not in told(tmp_path / "cut", first["id"], capsys)
 
 
@@ -108,3 +108,22 @@ def test_a_near_duplicate_names_the_band_that_proposed_it(tmp_path, capsys):
     (gone,) = [r for r in ledger(tmp_path / "near") if r["fate"] == "duplicate"]
     answer = told(tmp_path / "near", gone["id"], capsys)
     assert f"similarity {gone['similarity']:.3f}, proposed by band {gone['band']}" in answer
+
+
+def test_a_keeper_that_left_later_is_followed_to_the_one_that_stays(tmp_path, capsys):
+    """Two copies of a page, and a longer page that is near it: one copy goes to the other, that to the longer page."""
+    texts = {"a": PROSE, "b": PROSE, "longer": PROSE + " And more."}
+    lines = [json.dumps({"id": id_, "text": text}) for id_, text in texts.items()]
+    (tmp_path / "d.jsonl").write_text("\n".join(lines))
+    (tmp_path / "both_kinds.py").write_text(
+        "from tokenmill.core.recipe import Recipe\nfrom tokenmill.dedup.exact import ExactDedup\n"
+        "from tokenmill.dedup.fuzzy import FuzzyDedup\nfrom tokenmill.ingest.extract_html import ExtractHtml\n"
+        "BOTH = Recipe('both', (ExtractHtml(), ExactDedup(), FuzzyDedup()))\n"
+    )
+    command = ["run", f"{tmp_path}/both_kinds.py:BOTH", "--source", f"{tmp_path}/d.jsonl", "--workers", "1"]
+    assert main([*command, "--out", f"{tmp_path}/chain"]) == 0
+    rows = {r["stage"]: r for r in ledger(tmp_path / "chain")}
+    lines = told(tmp_path / "chain", rows["exact_dedup"]["id"], capsys).splitlines()
+    assert lines[2] == f"    {rows['fuzzy_dedup']['id']}: " + lines[2].partition(": ")[2]
+    assert lines[2].partition(": ")[2].startswith(f"duplicate (fuzzy_dedup) of {rows[None]['id']}")
+    assert lines[3].startswith(f"    {rows[None]['id']}: kept")

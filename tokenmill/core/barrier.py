@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from tokenmill.core.errors import RecipeError
 from tokenmill.core.stage import Decision
 from tokenmill.core.step import Step
 
@@ -106,6 +107,13 @@ class Bounds:
 
     lost_share_at_most: float | None = None  # of the documents of any one source, 0..1; of its bytes, for spans
     cluster_at_most: int | None = None  # documents removed for any one keeper
+
+    def check(self, step: str) -> None:
+        """Raises RecipeError for a bound out of range."""
+        if self.lost_share_at_most is not None and not 0 <= self.lost_share_at_most <= 1:
+            raise RecipeError(f"{step}: lost_share_at_most={self.lost_share_at_most}, want 0..1 or none")
+        if self.cluster_at_most is not None and self.cluster_at_most < 0:
+            raise RecipeError(f"{step}: cluster_at_most={self.cluster_at_most}, want at least 0 or none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +244,10 @@ class Summary(Barrier):
     def merge(self, parts: pa.Table) -> pa.Table:
         """One statistic from the concatenation of parts or of merged ones; order must not matter."""
         raise NotImplementedError
+
+    def nothing(self) -> pa.Table | None:
+        """What no document at all comes to, as `observe` would give it. None: there is no such statistic."""
+        return None
 
     def finish(self, merged: pa.Table) -> pa.Table:
         """The asset, from what all documents came to: done once."""

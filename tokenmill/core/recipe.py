@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import pairwise
 
 import pyarrow as pa
@@ -57,7 +58,11 @@ class Recipe:
                 columns = columns.append(SHARD_NAME)
             for field in step.reads:
                 if field.name not in columns.names:
-                    raise RecipeError(f"{where} reads {field.name}: {field.type}, and no step before it adds that")
+                    near = get_close_matches(field.name, columns.names, n=1)
+                    hint = f"; did you mean {near[0]}?" if near else ""
+                    raise RecipeError(
+                        f"{where} reads {field.name}: {field.type}, and no step before it adds that{hint}"
+                    )
                 if (found := columns.field(field.name).type) != field.type:
                     raise RecipeError(f"{where} reads {field.name} as {field.type}, but here it is {found}")
             if regrouped and isinstance(step, Filter | Verdict | Regroup):
@@ -93,7 +98,7 @@ class Recipe:
         for step, following in pairwise((*self.steps, None)):
             if isinstance(step, Barrier):
                 barriers.append(step)
-                if not _shares_pass(step, following):
+                if not _shares_pass(step, following, {b.name for b in barriers if isinstance(b, Summary)}):
                     segments.append(Segment(tuple(stages), tuple(barriers)))
                     stages, barriers = [], []
             elif step is not None:
@@ -115,14 +120,19 @@ class Recipe:
         return hashlib.sha256("\n".join(versions).encode()).hexdigest()[:12]
 
 
-def _shares_pass(step: Barrier, following: Stage | Barrier | None) -> bool:
-    """Whether `following` may work on the same documents as `step`: not if they are fewer or elsewhere by then."""
+def _shares_pass(step: Barrier, following: Stage | Barrier | None, summaries: set[str]) -> bool:
+    """Whether `following` may work on the same documents as `step`: not if they are fewer or elsewhere by then.
+
+    Nor if it is a verdict that wants one of the `summaries` that are made of this very pass.
+    """
+    if isinstance(following, Verdict) and following.wants in summaries:
+        return False
     match step:
         case SpanVerdict():
             return False  # it changes the text that the next one would look at
         case Verdict():
             return isinstance(following, Verdict)
         case Summary():
-            return isinstance(following, Barrier) and not (isinstance(following, Verdict) and following.wants)
+            return isinstance(following, Barrier)
         case _:
             return False

@@ -69,6 +69,9 @@ class ClusterSample(Summary):
         taken = pa.array(sorted_[first][: self.sampled])
         return parts.take(taken).combine_chunks()
 
+    def nothing(self) -> pa.Table:
+        return SAMPLE.empty_table()
+
     def finish(self, merged: pa.Table) -> pa.Table:
         vectors = vectors_of(merged["embedding"], self.name)
         order = merged["order"].to_pylist()

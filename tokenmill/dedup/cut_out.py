@@ -25,16 +25,12 @@ def measures_of_cut(step: str) -> pa.Schema:
     return pa.schema([("text", pa.large_string()), *counts])
 
 
-def check_bounds(
-    step: str, chars_left_at_least: int, share_left_at_least: float, lost_share_at_most: float | None
-) -> None:
+def check_bounds(step: str, chars_left_at_least: int, share_left_at_least: float) -> None:
     """Raises RecipeError for a bound out of range."""
     if chars_left_at_least < 0:
         raise RecipeError(f"{step}: chars_left_at_least={chars_left_at_least}, want at least 0")
     if not 0 <= share_left_at_least <= 1:
         raise RecipeError(f"{step}: share_left_at_least={share_left_at_least}, want 0..1")
-    if lost_share_at_most is not None and not 0 <= lost_share_at_most <= 1:
-        raise RecipeError(f"{step}: lost_share_at_most={lost_share_at_most}, want 0..1 or none")
 
 
 def cut_out(

@@ -13,13 +13,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tokenmill.core.barrier import Bounds, Meeting
-from tokenmill.core.errors import RecipeError
 from tokenmill.core.step import canonical_json
 from tokenmill.dedup.narrow_rows import Integers, column, verdicts
 from tokenmill.dedup.preference import check_policy, columns_of, preference, recalled, who, who_is
 
 # The columns of a key. `rest` is null where a row is compared with nothing.
 KEY = pa.schema([pa.field("key", pa.uint64(), nullable=False), pa.field("rest", pa.uint64())])
+
+NOT_OF_THE_KEY = frozenset({"prefer", "lost_share_at_most", "cluster_at_most"})  # parameters of who stays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +37,7 @@ class OneOfEachKey(Meeting):
 
     def __post_init__(self) -> None:
         check_policy(self.prefer, self.name)
-        if self.lost_share_at_most is not None and not 0 <= self.lost_share_at_most <= 1:
-            raise RecipeError(f"{self.name}: lost_share_at_most={self.lost_share_at_most}, want 0..1 or None")
-        if self.cluster_at_most is not None and self.cluster_at_most < 0:
-            raise RecipeError(f"{self.name}: cluster_at_most={self.cluster_at_most}, want at least 0 or None")
+        self.bounds.check(self.name)
 
     @property
     def reads(self) -> pa.Schema:
@@ -55,8 +53,9 @@ class OneOfEachKey(Meeting):
 
     @property
     def index_version(self) -> str:
-        """Keys are the same whatever the bounds."""
-        return canonical_json([self.revision, len(self.prefer)])
+        """Keys are the same whatever the bounds, and for any policy of as many criteria."""
+        key = {name: value for name, value in self.parameters().items() if name not in NOT_OF_THE_KEY}
+        return canonical_json([self.revision, len(self.prefer), key])
 
     def recalled(self, rows: pa.RecordBatch, priority: int) -> pa.RecordBatch:
         return recalled(rows, self.prefer, priority)

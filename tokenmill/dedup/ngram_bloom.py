@@ -62,7 +62,8 @@ class NgramBloom(SpanVerdict):
             raise RecipeError(f"{self.name}: ngrams_at_least={self.ngrams_at_least}, want at least 1")
         if not 0 < self.error_at_most <= 1:
             raise RecipeError(f"{self.name}: error_at_most={self.error_at_most}, want more than 0, at most 1")
-        check_bounds(self.name, self.chars_left_at_least, self.share_left_at_least, self.lost_share_at_most)
+        check_bounds(self.name, self.chars_left_at_least, self.share_left_at_least)
+        self.bounds.check(self.name)
 
     @property
     def bounds(self) -> Bounds:

@@ -76,6 +76,9 @@ class NgramFilter(Summary):
         cells = np.flatnonzero(owners != np.uint64(NOBODY))
         return pa.table([pa.array(cells.astype(np.uint32)), pa.array(owners[cells])], schema=PARTS)
 
+    def nothing(self) -> pa.Table:
+        return PARTS.empty_table()
+
     def finish(self, merged: pa.Table) -> pa.Table:
         owners = self._owners(merged)
         share = np.count_nonzero(owners != np.uint64(NOBODY)) / self.cells

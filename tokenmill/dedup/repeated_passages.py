@@ -54,8 +54,7 @@ class RepeatedPassages(SpanVerdict):
                 raise RecipeError(f"{self.name}: {field}={getattr(self, field)}, want at least {least}")
         if not 0 <= self.share_left_at_least <= 1:
             raise RecipeError(f"{self.name}: share_left_at_least={self.share_left_at_least}, want 0..1")
-        if self.lost_share_at_most is not None and not 0 <= self.lost_share_at_most <= 1:
-            raise RecipeError(f"{self.name}: lost_share_at_most={self.lost_share_at_most}, want 0..1 or none")
+        self.bounds.check(self.name)
 
     @property
     def reads(self) -> pa.Schema:

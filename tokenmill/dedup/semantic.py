@@ -65,6 +65,7 @@ class SemanticDedup(Verdict):
             if getattr(self, field) < 1:
                 raise RecipeError(f"{self.name}: {field}={getattr(self, field)}, want at least 1")
         check_policy(self.prefer, self.name)
+        self.bounds.check(self.name)
 
     @property
     def reads(self) -> pa.Schema:  # the policy's columns are among them

@@ -64,7 +64,8 @@ class SubstringDedup(SpanVerdict):
             raise RecipeError(f"{self.name}: unit={self.unit}, want tokens or bytes")
         if not 1 <= self.length <= LENGTH_AT_MOST:
             raise RecipeError(f"{self.name}: length={self.length}, want 1..{LENGTH_AT_MOST}")
-        check_bounds(self.name, self.chars_left_at_least, self.share_left_at_least, self.lost_share_at_most)
+        check_bounds(self.name, self.chars_left_at_least, self.share_left_at_least)
+        self.bounds.check(self.name)
         check_policy(self.prefer, self.name)
 
     @property

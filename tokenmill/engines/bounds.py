@@ -13,12 +13,12 @@ from tokenmill.core.barrier import SpanVerdict, Verdict
 from tokenmill.core.errors import DataError
 from tokenmill.engines.address import ROW_BITS, Addresses, addresses, read_whole
 from tokenmill.engines.context import Context
-from tokenmill.engines.reduce import files_of
+from tokenmill.engines.reduce import files_of, removed_by
 from tokenmill.engines.task import Report
 from tokenmill.manifests import checked_json
 from tokenmill.manifests.attempt import Attempt
 
-DOCUMENTS_AT_LEAST = 1000  # a source smaller than this may lose any share: a handful of copies proves nothing
+DOCUMENTS_AT_LEAST = 100  # a source smaller than this may lose any share: a handful of copies proves nothing
 _SHOWN = 3  # removed documents in the evidence
 _EXCERPT = 160  # characters of each
 
@@ -65,7 +65,7 @@ class BoundsTask:
             evidence = _evidence(context, self.segment, at, removed[keepers == at])
             raise DataError(
                 f"one document would stand for {largest:,} others, the bound is {bound:,}. {evidence}. If that is "
-                f"right, raise it: --set {barrier.name}.cluster_at_most=N, with a new --out"
+                f"right, raise it: --set {barrier.name}.cluster_at_most=N (or none), with a new --out"
             )
         return largest
 
@@ -83,11 +83,17 @@ class BoundsTask:
         if bound is None:
             return
         unit = "bytes of text" if isinstance(barrier, SpanVerdict) else "documents"
-        lost = np.bincount(removed >> ROW_BITS, weights, minlength=len(context.plan.shards))
+        shards_at_least = len(context.plan.shards)
+        lost = np.bincount(removed >> ROW_BITS, weights, minlength=shards_at_least)
+        earlier = context.segments[self.segment].barriers[: self.barrier]
+        before = removed_by(context, [b for b in earlier if isinstance(b, Verdict)])
+        gone_before = np.bincount(before >> ROW_BITS, minlength=shards_at_least)
         for source in context.plan.sources:
             shards = [s for s in context.plan.shards if s.source.name == source.name]
             each = [had_by(context, self.segment, s.name) for s in shards]
             had, documents = sum(h for h, _ in each), sum(d for _, d in each)
+            if not isinstance(barrier, SpanVerdict):  # of what earlier verdicts of the pass have left
+                had = documents = had - int(sum(gone_before[s.index] for s in shards))
             gone = int(sum(lost[s.index] for s in shards))
             if documents >= DOCUMENTS_AT_LEAST and gone > bound * had:
                 mine = np.isin(removed >> ROW_BITS, [s.index for s in shards])
@@ -96,7 +102,7 @@ class BoundsTask:
                 raise DataError(
                     f"source {source.name} would lose {gone:,} of {had:,} {unit} ({gone / had:.1%}), the bound is "
                     f"{bound:.1%}; {largest:,} times to one document. {evidence}. If that is right, raise it: "
-                    f"--set {barrier.name}.lost_share_at_most=SHARE, with a new --out"
+                    f"--set {barrier.name}.lost_share_at_most=SHARE (or none), with a new --out"
                 )
 
     def _barrier(self, context: Context) -> Verdict:
@@ -148,5 +154,6 @@ def _shown(context: Context, segment: int, address: int) -> str:
             found = np.flatnonzero(batch["row"].to_numpy() == row)
             if len(found):
                 text = batch["text"][int(found[0])].as_py() or ""
-                return f"row {row} of {name} ({' '.join(text[:_EXCERPT].split())!r})"
+                id_ = batch["id"][int(found[0])].as_py()
+                return f"{id_} (row {row} of {name}: {' '.join(text[:_EXCERPT].split())!r})"
     return f"row {row} of {name}"

@@ -75,7 +75,8 @@ class StarTask:
         return f"{_barrier(context, self).name}, star step {self.step}, nodes {partition_name(self.partition, self.of)}"
 
     def receipt(self, context: Context) -> Path:
-        name = f"stars-{_barrier(context, self).name}.{self.step}"
+        barrier = _barrier(context, self)
+        name = f"stars-{barrier.name}.{barrier.rounds[self.round].name}.{self.step}"
         return context.receipt(name, partition_name(self.partition, self.of))
 
     def run(self, context: Context, report: Report) -> dict[str, Any]:
@@ -117,7 +118,8 @@ class LabelTask:
         return f"components of {_barrier(context, self).name}, nodes {partition_name(self.partition, self.of)}"
 
     def receipt(self, context: Context) -> Path:
-        name = f"components-{_barrier(context, self).name}"
+        barrier = _barrier(context, self)
+        name = f"components-{barrier.name}.{barrier.rounds[self.round].name}"
         return context.receipt(name, partition_name(self.partition, self.of))
 
     def run(self, context: Context, report: Report) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from tokenmill.core.barrier import COMPONENTS, Round, Verdict
 from tokenmill.engines.address import Addresses, addresses, is_among, of_shard
 from tokenmill.engines.context import Context
-from tokenmill.engines.index import read_index
+from tokenmill.engines.index import check_index, read_index
 from tokenmill.engines.keyed_file import KeyedFile
 from tokenmill.engines.reduce import answer_schema, emission_schema, files_of
 from tokenmill.engines.task import Report
@@ -42,6 +42,8 @@ class EmitTask:
         barrier, round_ = self._barrier(context), self._round(context)
         told = self._told(context)
         asked = None if told is None else addresses(told)
+        if self.shard < 0 and not self.round:
+            check_index(context, barrier, self.shard)
         with Attempt(context.out) as attempt:
             file = attempt.file(context.emitted(barrier.name, round_, self._name(context)))
             emitted = KeyedFile(file, emission_schema(round_))

@@ -1,5 +1,6 @@
 """What a run knows of its kept documents, for later runs: written at its end, read by those as shards below zero."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tokenmill.core.barrier import ADDRESS, Verdict
+from tokenmill.core.errors import DataError
 from tokenmill.engines.context import Context
 from tokenmill.engines.task import Report
 from tokenmill.manifests import ledger
@@ -28,13 +30,23 @@ def index_schema(barrier: Verdict) -> pa.Schema:
 def read_index(context: Context, barrier: Verdict, shard: int) -> Iterator[pa.RecordBatch]:
     """The rows of `barrier.index` with ADDRESS, of one shard (negative) of the index."""
     of = context.plan.index_shard(shard)
-    path = of.path(barrier.name)
-    if not path.exists():
-        return
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(of.path(barrier.name)) as file:
         for batch in file.iter_batches(READ_ROWS):
             number = pa.array(np.full(batch.num_rows, shard, np.int32))
             yield barrier.recalled(batch, of.priority).append_column(ADDRESS.field("shard"), number)
+
+
+def check_index(context: Context, barrier: Verdict, shard: int) -> None:
+    """Raises DataError for a file of the index that is gone or not as its run has written it."""
+    of = context.plan.index_shard(shard)
+    path = of.path(barrier.name)
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: missing; restore it, or make that run again with --index") from error
+    if found != of.sha256[barrier.name]:
+        raise DataError(f"{path}: changed since it was written (sha256 differs); make that run again with --index")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

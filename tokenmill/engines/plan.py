@@ -35,6 +35,7 @@ class IndexShard:
     name: str  # IDENTITY/SHARD, the identity shortened
     run: Path  # its directory
     shard: str
+    sha256: Mapping[str, str]  # of its files, by barrier
     priority: int  # of its documents beside those of the sources: below zero, rising from run to run
 
     def path(self, barrier: str) -> Path:

@@ -190,7 +190,7 @@ def _as_ours(error: BaseException, where: str) -> TokenmillError:
         case TokenmillError():
             return type(error)(f"{where}: {error}")
         case FileNotFoundError():
-            return DataError(f"{where}: {error.filename} is gone; restore it and run the same command again")
+            return DataError(f"{where}: {error.filename or error} is gone; restore it and run the same command again")
         case OSError():
             return EngineError(
                 f"{where}: {error.strerror or error}: {error.filename or 'output'}; "

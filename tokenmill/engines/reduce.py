@@ -84,7 +84,7 @@ class ReduceTask:
         round_ = barrier.rounds[self.round]
         low, high = key_range(self.partition, self.of)
         earlier = context.segments[self.segment].barriers[: self.barrier]
-        removed = _removed_by(context, [b for b in earlier if isinstance(b, Verdict)])
+        removed = removed_by(context, [b for b in earlier if isinstance(b, Verdict)])
         batches = [
             _without(batch, removed)
             for name in emitters(context, barrier)
@@ -124,7 +124,7 @@ def _tables(barrier: Verdict, round_: Round, reduced: Reduced) -> dict[str, pa.T
     return tables
 
 
-def _removed_by(context: Context, barriers: list[Verdict]) -> Addresses:
+def removed_by(context: Context, barriers: list[Verdict]) -> Addresses:
     """Sorted addresses of what earlier verdicts of the same pass removed: 8 bytes each."""
     parts = [addresses(read_whole(path)) for b in barriers for path in files_of(context, "verdicts", b)]
     return np.sort(np.concatenate([np.zeros(0, np.int64), *parts]))

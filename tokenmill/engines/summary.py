@@ -12,6 +12,7 @@ from tokenmill.core.errors import DataError
 from tokenmill.engines.address import read_whole
 from tokenmill.engines.context import Context
 from tokenmill.engines.task import Report
+from tokenmill.manifests import checked_json
 from tokenmill.manifests.attempt import Attempt
 
 
@@ -34,10 +35,13 @@ class SummaryTask:
         assert isinstance(barrier, Summary)
         merged: pa.Table | None = None
         for shard in context.plan.shards:
-            path = context.out / context.observed(barrier.name, shard.name)
-            if path.exists():  # one after the other: memory is two of them, however many shards there are
-                part = read_whole(path)
+            path = context.observed(barrier.name, shard.name)
+            # A shard that observed nothing wrote nothing, and what lies there is of an earlier input.
+            if path in checked_json.load(context.receipt(f"segment-{self.segment}", shard.name))["work"]:
+                # One after the other: memory is two of them, however many shards there are.
+                part = read_whole(context.out / path)
                 merged = part if merged is None else barrier.merge(pa.concat_tables([merged, part]))
+        merged = barrier.nothing() if merged is None else merged
         if merged is None:
             raise DataError(
                 f"{barrier.name}: no document is left to summarise; look at the ledger for what dropped them"

@@ -26,8 +26,9 @@ class Survivors:
         self._context, self._attempt, self._segment, self._shard = context, attempt, segment, shard
         self._leave = leave
         barriers = context.verdicts_before(segment)
+        indexed = context.indexed_barriers
         self._judges = [_Judge(context, attempt, b, shard) for b in barriers]
-        self._indexers = [_Indexer(context, attempt, b, shard) for b in barriers if b in context.indexed_barriers]
+        self._indexers = [_Indexer(context, attempt, b, shard) if b in indexed else None for b in barriers]
 
     def batches(self, arrived: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
         """`arrived` is told how many documents each batch had before anything was decided about them."""
@@ -37,13 +38,14 @@ class Survivors:
             for number in range(reader.num_record_batches):
                 batch = reader.get_batch(number)
                 arrived(batch.num_rows)
-                for judge in self._judges:
+                for judge, indexer in zip(self._judges, self._indexers, strict=True):
                     batch = judge.apply(batch, self._leave) if batch.num_rows else batch
-                for indexer in self._indexers:
-                    indexer.take(number, batch)
+                    if indexer is not None:  # at once: what comes next may cut the text that was compared
+                        indexer.take(number, batch)
                 yield batch
         for indexer in self._indexers:
-            indexer.close()
+            if indexer is not None:
+                indexer.close()
 
 
 class _Judge:

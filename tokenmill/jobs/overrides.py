@@ -51,7 +51,15 @@ def _value(step: Step, field: str, text: str, setting: str) -> Any:
     try:
         return _parsed(kind, text)
     except ValueError as error:
-        raise RecipeError(f"--set {setting}: want {getattr(kind, '__name__', kind)}, got {text!r}") from error
+        raise RecipeError(f"--set {setting}: want {_wanted(kind)}, got {text!r}") from error
+
+
+def _wanted(kind: Any) -> str:
+    if typing.get_origin(kind) is typing.Literal:
+        return " or ".join(map(str, typing.get_args(kind)))
+    if isinstance(kind, types.UnionType):
+        return " or ".join("none" if k is type(None) else _wanted(k) for k in typing.get_args(kind))
+    return str(getattr(kind, "__name__", kind))
 
 
 def _parsed(kind: Any, text: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from tokenmill.core.barrier import Verdict
 from tokenmill.core.errors import RecipeError
 from tokenmill.core.recipe import Recipe
 from tokenmill.engines import local
@@ -42,6 +43,8 @@ def command(
     if engine not in ENGINES:
         raise RecipeError(f"--engine {engine}: this version has {', '.join(ENGINES)}")
     chosen = recipe_with(recipe, set_ or [])
+    if index and not any(isinstance(step, Verdict) and step.index is not None for step in chosen.steps):
+        raise RecipeError(f"--index: {chosen.name} has no step that leaves an index; run it without")
     chosen = replace(chosen, indexes=chosen.indexes or index)
     run_recipe(
         chosen,
@@ -104,7 +107,7 @@ def found_device(name: str) -> Device:
     try:
         choose(cast(Device, name))
     except ValueError as error:
-        raise RecipeError(f"--device {name}: {error}") from error
+        raise RecipeError(f"--device {name}: {' '.join(str(error).split())}") from error
     return cast(Device, name)
 
 
@@ -121,6 +124,9 @@ def funnel(manifest: Manifest, out: Path) -> str:
         lines.append(f"  {n:>12,}  dropped: {rule}")
     lines += [f"  {n:>12,}  duplicate: {stage}" for stage, n in totals["duplicates"].items()]
     for phase, counts in manifest.facts.items():
+        if phase.endswith(", bounds") and counts.get("bytes"):
+            stage = phase.removesuffix(", bounds")
+            lines.append(f"  {counts['spans']:>12,}  passages cut out by {stage}: {counts['bytes']:,} bytes")
         if isinstance(counts, dict) and counts.get("unverified"):
             lines.append(
                 f"  {counts['unverified']:>12,}  unverified by {phase}: pairs that a cap kept from being compared"

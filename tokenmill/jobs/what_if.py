@@ -1,6 +1,6 @@
 """`tokenmill what-if`: what other bounds would change, from recorded measures alone."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
@@ -70,19 +70,55 @@ def ask(directory: Path, manifest: Manifest, recipe: Recipe) -> Answer:
     answer = Answer()
     gone: set[str] = set()  # ids of documents kept now that would go: their duplicates' fate is open
     pending: Counter[str] = Counter()
+    pieces: list[_Cut] = []
     for shard in manifest.of_kind("ledger"):
         books = pq.read_table(directory / shard.path)
         measures = pq.read_table(directory / shard.path.replace("ledger/", "measures/", 1))
-        _ask_shard(books, measures, recipe, answer, gone, pending)
+        ends = _ask_shard(books, measures, recipe, answer, gone, pending)
+        pieces += _cuts(directory, manifest, Path(shard.path).stem, ends)
     for keeper, n in pending.items():
         if keeper in gone:
             answer.unknown["duplicates whose kept document would go"] += n
+    for cut in pieces:
+        if cut.keepers & gone:  # it would be cut less, and fare otherwise or not
+            answer.unknown[f"documents that {cut.stage} cut for one that would go"] += 1
+            if cut.rule is None:
+                answer.kept_then -= 1
+            else:
+                answer.dropped_then[cut.rule] -= 1
     return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A document of which something was cut: for whom, and what became of it then (None: kept)."""
+
+    stage: str
+    keepers: set[str]
+    rule: str | None
+
+
+def _cuts(directory: Path, manifest: Manifest, shard: str, ends: dict[int, str | None]) -> list[_Cut]:
+    """The documents of one shard that lost text to a verdict and whose `ends` (by row) are certain so far."""
+    keepers: defaultdict[int, dict[str, set[str]]] = defaultdict(dict)
+    for file in manifest.of_kind("spans"):
+        if file.path.startswith(f"spans/{shard}."):
+            stage = Path(file.path).stem.removeprefix(f"{shard}.")
+            table = pq.read_table(directory / file.path, columns=["row", "keeper"])
+            for row, keeper in zip(table["row"].to_pylist(), table["keeper"].to_pylist(), strict=True):
+                keepers[row].setdefault(stage, set()).add(keeper)
+    return [
+        _Cut(next(iter(by_stage)), set().union(*by_stage.values()), ends[row])
+        for row, by_stage in keepers.items()
+        if row in ends
+    ]
 
 
 def _ask_shard(
     books: pa.Table, measures: pa.Table, recipe: Recipe, answer: Answer, gone: set[str], pending: Counter[str]
-) -> None:
+) -> dict[int, str | None]:
+    """Count one shard. Returns, by row, the rule that every document falls to which is certain; None if it is kept."""
+    ends: dict[int, str | None] = {}
     place = {step.name: n for n, step in enumerate(recipe.steps)}
     end = len(recipe.steps)
     fate = np.array(books["fate"].to_pylist(), object)
@@ -107,9 +143,9 @@ def _ask_shard(
             )
             if decision is not None:
                 fails = pc.is_valid(decision.rule).to_numpy(zero_copy_only=False)
-                answer.dropped_then.update(
-                    f"{step.name}.{r}" for r in decision.rule.filter(pc.is_valid(decision.rule)).to_pylist()
-                )
+                rules = [f"{step.name}.{r}" for r in decision.rule.filter(pc.is_valid(decision.rule)).to_pylist()]
+                answer.dropped_then.update(rules)
+                ends |= zip(chosen[fails].tolist(), rules, strict=True)
                 gone.update(ids[chosen[fails & (fate[chosen] == ledger.KEPT)]].tolist())
                 alive[chosen[fails]] = False
         elif isinstance(step, Barrier | Measure) or (isinstance(step, Stage) and step.edits):
@@ -119,10 +155,13 @@ def _ask_shard(
             alive &= ~beyond
             cut_short = alive & (left == n) & dropped  # by a barrier that edits: too little of them was left
             answer.dropped_then.update(names[cut_short].tolist())
+            ends |= {int(row): str(names[row]) for row in np.flatnonzero(cut_short)}
             alive &= ~cut_short
     duplicates = alive & (fate == ledger.DUPLICATE)
     pending.update(k for k, d in zip(books["keeper"].to_pylist(), duplicates, strict=True) if d)
-    answer.kept_then += int((alive & (fate == ledger.KEPT)).sum())
+    kept = alive & (fate == ledger.KEPT)
+    answer.kept_then += int(kept.sum())
+    return ends | dict.fromkeys(np.flatnonzero(kept).tolist())
 
 
 def _check_only_filters_change(was: Recipe, then: Recipe) -> None:

@@ -8,7 +8,7 @@ import typer
 from tokenmill.core.errors import DataError, RecipeError
 from tokenmill.jobs.console import show
 from tokenmill.manifests import checked_json, ledger
-from tokenmill.manifests.fate import Fate, fates_of
+from tokenmill.manifests.fate import Fate, chain_of, fates_of
 from tokenmill.manifests.verify import PROVENANCE
 
 
@@ -24,23 +24,37 @@ def command(
     if not found:
         raise RecipeError(f"{document}: no document of this run has an id that begins so")
     inputs = checked_json.load(directory / PROVENANCE)["inputs"]
-    facts = [f.row | {"measures": f.measures, "spans": f.spans, "read_from": inputs.get(f.row["shard"])} for f in found]
-    show({"documents": facts}, as_json, "\n".join(_text(f, inputs) for f in found))
+    facts = [
+        f.row
+        | {
+            "measures": f.measures,
+            "spans": f.spans,
+            "keepers": chain_of(directory, f.row),
+            "read_from": inputs.get(f.row["shard"]),
+        }
+        for f in found
+    ]
+    show({"documents": facts}, as_json, "\n".join(_text(f, inputs, chain_of(directory, f.row)) for f in found))
 
 
-def _text(fate: Fate, inputs: dict[str, Any]) -> str:
+def _text(fate: Fate, inputs: dict[str, Any], keepers: list[dict[str, Any]]) -> str:
     row = fate.row
     place = inputs.get(row["shard"], {}).get("uri", "an unknown file")
     lines = [f"{row['id']}  (row {row['row']} of {row['shard']}, read from {place})", f"  {_verdict(row)}"]
-    lines += [
-        f"    {s['stage']} cut bytes {s['start']:,}..{s['stop']:,}: they stay in {s['keeper']} "
-        f"(row {s['keeper_row']} of {s['keeper_shard']}), of {s['occurrences']:,} places that have them"
-        for s in fate.spans
-    ]
+    if len(keepers) > 1 or any(keeper["fate"] != ledger.KEPT for keeper in keepers):
+        lines += [f"    {keeper['id']}: {_verdict(keeper)}" for keeper in keepers]
+    lines += [_span(span, row["stage"]) for span in fate.spans]
     if fate.measures:
         width = max(len(name) for name in fate.measures)
         lines += [f"    {name:<{width}}  {_number(value)}" for name, value in fate.measures.items()]
     return "\n".join(lines)
+
+
+def _span(span: dict[str, Any], left_at: str | None) -> str:
+    stage, keeper = span["stage"], f"{span['keeper']} (row {span['keeper_row']} of {span['keeper_shard']})"
+    cut = "would have cut" if stage == left_at else "cut"  # too little would have been left
+    places = f"of {span['occurrences']:,} places that have them"
+    return f"    {stage} {cut} bytes {span['start']:,}..{span['stop']:,}: as in {keeper}, which comes first {places}"
 
 
 def _verdict(row: dict[str, Any]) -> str:

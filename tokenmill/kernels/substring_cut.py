@@ -3,9 +3,10 @@
 1. Spans of a text that overlap or touch are one. Each is shrunk to whole code points, then to where it begins and
    ends with something else than white space; nothing may be left of it.
 2. Spans between which there is only white space are one.
-3. The white space on both sides of a span goes too. In its place comes the larger of the two runs: the one with more
-   line feeds, then more bytes, then the left one. At the beginning and the end of the text nothing comes.
-4. Where there is no white space on either side, and the two sides would run into one token, one space comes between.
+3. The white space on both sides of a span goes too. In its place comes a line break, for what meets there never stood
+   together: the line feeds of the side that has more of them (the left one of two), else one. Then the indentation of
+   what follows: what the right side has behind its last line feed, else the left side. At the beginning and the end of
+   the text nothing comes.
 
 So the tokens of what is left (substring_units.py) are exactly those that no span touches.
 """
@@ -19,9 +20,9 @@ import pyarrow as pa
 from tokenmill.kernels.compiled import compiled
 from tokenmill.kernels.hashing import data_and_offsets
 from tokenmill.kernels.minhash_shingles import code_point
-from tokenmill.kernels.substring_units import BETWEEN, CLINGS, IN_WORD, KINDS
+from tokenmill.kernels.substring_units import BETWEEN, KINDS
 
-_SPACE, _LINE_FEED = 0x20, 0x0A
+_LINE_FEED, _RETURN = 0x0A, 0x0D
 
 
 class Cut(NamedTuple):
@@ -125,6 +126,14 @@ def _line_feeds(data: Any, start: Any, stop: Any) -> Any:
 
 
 @compiled
+def _behind_line_feeds(data: Any, start: Any, stop: Any) -> Any:
+    """Behind the last line feed of data[start:stop]; `start` where there is none."""
+    while stop > start and data[stop - 1] != _LINE_FEED:
+        stop -= 1
+    return stop
+
+
+@compiled
 def _without(
     data: Any, at: Any, start: Any, stop: Any, end: Any, kinds: Any, result: Any, filled: Any, blank: Any
 ) -> Any:
@@ -136,17 +145,24 @@ def _without(
     filled = _copy(data, at, left, result, filled)
     if (blank and left == at) or right == end:
         return filled, right
-    if left == start and right == stop:
-        kind_before, _ = _kind_before(data, left, at, kinds)
-        kind, _ = _kind_at(data, right, end, kinds)
-        if kind == CLINGS or (kind == IN_WORD and (kind_before == IN_WORD or kind_before == CLINGS)):
-            result[filled] = _SPACE
-            filled += 1
-        return filled, right
     lines, lines_right = _line_feeds(data, left, start), _line_feeds(data, stop, right)
-    if lines_right > lines or (lines_right == lines and right - stop > start - left):
-        return _copy(data, stop, right, result, filled), right
-    return _copy(data, left, start, result, filled), right
+    last, last_right = _behind_line_feeds(data, left, start), _behind_line_feeds(data, stop, right)
+    if lines_right > lines:
+        first = stop
+        while data[first] != _LINE_FEED:
+            first += 1
+        first -= first > stop and data[first - 1] == _RETURN
+        filled = _copy(data, first, last_right, result, filled)
+    elif lines:
+        filled = _copy(data, left, last, result, filled)
+    else:
+        result[filled] = _LINE_FEED
+        filled += 1
+    if lines_right:
+        filled = _copy(data, last_right, right, result, filled)
+    elif lines:
+        filled = _copy(data, last, start, result, filled)
+    return filled, right
 
 
 @compiled

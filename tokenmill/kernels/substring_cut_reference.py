@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from tokenmill.kernels.substring_units import CLINGS, IN_WORD, KINDS
 from tokenmill.kernels.unicode_classes import CLASSES, SPACE
 
 
@@ -44,14 +43,19 @@ def cut_reference(text: str, spans: Sequence[tuple[int, int]]) -> str:
         result += text[at:left]
         before, behind = text[left:start], text[stop:right]
         if result and right < len(text):
-            if before or behind:
-                result += max(before, behind, key=lambda run: (run.count("\n"), len(run.encode())))
-            elif _joins(result[-1], text[right]):
-                result += " "
+            result += _line_break(before, behind)
         at = right
     return result + text[at:]
 
 
-def _joins(before: str, behind: str) -> bool:
-    a, b = KINDS[ord(before)], KINDS[ord(behind)]
-    return bool(b == CLINGS or (b == IN_WORD and a in (IN_WORD, CLINGS)))
+def _line_break(before: str, behind: str) -> str:
+    """What comes between two pieces, of the white space that was before and behind what is cut."""
+    head, feed, indentation = before.rpartition("\n")
+    head_behind, feed_behind, indentation_behind = behind.rpartition("\n")
+    if behind.count("\n") > before.count("\n"):
+        whole = head_behind + feed_behind
+        first = whole.index("\n")
+        lines = whole[first - (whole[:first].endswith("\r")) :]
+    else:
+        lines = head + feed or "\n"
+    return lines + (indentation_behind if feed_behind else indentation if feed else "")

@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tokenmill.core.errors import DataError
+from tokenmill.manifests.ledger import DUPLICATE
 from tokenmill.manifests.manifest import Manifest
 
 
@@ -45,6 +47,25 @@ def fates_of(directory: Path, id_: str) -> list[Fate]:
             )
             for row, m in zip(rows, values, strict=True)
         ]
+    return found
+
+
+def chain_of(directory: Path, row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The ledger rows of a duplicate's keeper, of that one's keeper, and so on to one that is none, or of another run.
+
+    A keeper may leave at a later step, for another: what stays in the end is the last of these.
+    """
+    found: list[dict[str, Any]] = []
+    while row["fate"] == DUPLICATE and row["keeper_shard"] is not None:
+        path = directory / "ledger" / f"{row['keeper_shard']}.parquet"
+        if not path.exists():  # of an index
+            break
+        at = row["keeper_row"]
+        rows = pq.read_table(path, filters=[("row", "=", at)]).to_pylist()
+        if not rows:
+            raise DataError(f"{path}: has no row {at}, which the ledger names as a keeper; verify the run")
+        row = rows[0]
+        found.append(row)
     return found
 
 

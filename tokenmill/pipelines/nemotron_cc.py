@@ -9,7 +9,7 @@ here yet.
 
 from tokenmill.core.recipe import Recipe
 from tokenmill.dedup.exact import ExactDedup
-from tokenmill.dedup.fuzzy import FuzzyDedup
+from tokenmill.dedup.fuzzy import CHARACTERS_20X13
 from tokenmill.dedup.substring import SubstringDedup
 from tokenmill.filters.identify_language import IdentifyLanguage
 from tokenmill.filters.language import Language
@@ -22,7 +22,7 @@ NEMOTRON_CC = Recipe(
         IdentifyLanguage(),
         Language(languages=("en",), at_least=0.3),
         ExactDedup(),
-        FuzzyDedup(unit="characters", shingle_length=24, bands=20, rows_per_band=13, threshold=0.8, seed=42),
+        CHARACTERS_20X13,
         SubstringDedup(unit="tokens", length=50),
     ),
 )
