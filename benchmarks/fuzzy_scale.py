@@ -10,6 +10,7 @@ every verdict against the exact similarity to its keeper, and how many of the pl
 
 import argparse
 import json
+import os
 import shutil
 import tempfile
 import threading
@@ -163,22 +164,55 @@ class Quiet:
     def task_done(self) -> None: ...
 
 
-class DiskPeak(threading.Thread):
-    """The most that a folder held, looked at every half second."""
+class Peaks(threading.Thread):
+    """The most that a folder held, and that this process and its workers held together, looked at ten times a second.
+
+    `anonymous` is what they allocated; `resident` has pages of mapped files too, which the system takes back at will.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(daemon=True)
-        self.folder, self.bytes, self.done = folder, 0, threading.Event()
+        self.folder, self.done = folder, threading.Event()
+        self.disk_bytes = self.anonymous_bytes = self.resident_bytes = 0
 
     def run(self) -> None:
-        while not self.done.wait(0.5):
-            total = 0
-            for path in self.folder.rglob("*"):
-                try:
-                    total += path.stat().st_size
-                except OSError:
-                    continue
-            self.bytes = max(self.bytes, total)
+        ticks = 0
+        while not self.done.wait(0.1):
+            held = [_memory(pid) for pid in (os.getpid(), *_children(os.getpid()))]
+            self.anonymous_bytes = max(self.anonymous_bytes, sum(anonymous for anonymous, _ in held))
+            self.resident_bytes = max(self.resident_bytes, sum(resident for _, resident in held))
+            ticks += 1
+            if ticks % 10 == 0:
+                self.disk_bytes = max(self.disk_bytes, _bytes_in(self.folder))
+
+
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    for place, _, files in os.walk(folder):
+        for name in files:
+            try:
+                total += os.stat(f"{place}/{name}").st_size
+            except OSError:  # renamed meanwhile
+                continue
+    return total
+
+
+def _children(pid: int) -> list[int]:
+    return [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+
+
+def _memory(pid: int) -> tuple[int, int]:
+    """(anonymous, resident) bytes; zeros of a process that has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0, 0
+    values = {
+        line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.startswith(("RssAnon", "VmRSS"))
+    }
+    return values.get("RssAnon", 0), values.get("VmRSS", 0)
 
 
 def jaccard(a: int, b: int) -> float:
@@ -210,12 +244,13 @@ def measure(rows: int, workers: int, folder: Path) -> dict[str, Any]:
     step = MadeUpFuzzy()
     recipe = Recipe("fuzzy_scale", (step,), keeps_dropped=False)
     plan = make_plan(recipe, [MadeUp(name="made-up", rows=rows)], open_local)
-    disk = DiskPeak(out)
-    disk.start()
+    peaks = Peaks(out)
+    peaks.start()
     begin = time.monotonic()
     manifest = local.run(plan, out, workers=workers, progress=Quiet())
     seconds = time.monotonic() - begin
-    disk.done.set()
+    peaks.done.set()
+    peaks.join()
     provenance = json.loads((out / "provenance.json").read_text())
     said = checked(out, rows, step)
     shutil.rmtree(out)
@@ -223,7 +258,9 @@ def measure(rows: int, workers: int, folder: Path) -> dict[str, Any]:
         "rows": rows,
         "seconds": round(seconds, 1),
         "peak_mb_per_worker": provenance["peak_bytes_per_worker"] // 1_000_000,
-        "disk_peak_bytes_per_row": disk.bytes // rows,
+        "anonymous_mb_of_all_processes": peaks.anonymous_bytes // 1_000_000,
+        "resident_mb_of_all_processes": peaks.resident_bytes // 1_000_000,
+        "disk_peak_bytes_per_row": peaks.disk_bytes // rows,
         "phases_s": {name: s for name, s in provenance["phases_s"].items() if s >= 0.5},
         "facts": manifest.facts,
         "checked": said,
