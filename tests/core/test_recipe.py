@@ -153,7 +153,7 @@ def recipe(*steps: type, format: Format | None = None) -> Recipe:
         ),
         pytest.param(
             (CountWords, Total, Shuffle, Longer),
-            "toy: longer stands behind shuffle; nothing may be dropped or regrouped there",
+            "toy: longer stands behind shuffle; there are no filters and barriers there",
             id="a filter behind a regroup",
         ),
         pytest.param((Total, Shuffle, Same), "toy: same stands behind shuffle", id="a verdict behind a regroup"),

@@ -115,3 +115,17 @@ def test_a_later_verdict_is_measured_by_what_earlier_ones_left(tmp_path):
     assert main([*command, "--out", f"{tmp_path}/out", "--set", "fuzzy_dedup.lost_share_at_most=.98"]) == 3
     assert main([*command, "--out", f"{tmp_path}/out", "--set", "fuzzy_dedup.lost_share_at_most=none"]) == 2
     assert main([*command, "--out", f"{tmp_path}/out2", "--set", "fuzzy_dedup.lost_share_at_most=none"]) == 0
+
+
+def test_text_that_copies_had_does_not_count_for_what_is_cut(tmp_path):
+    """110 pages of one shared line and hardly anything else, then 200 copies of another page, which leave first."""
+    shared = " ".join(f"w{i}" for i in range(60))
+    texts = [f"{shared} {n}" for n in range(110)] + [" ".join(f"c{i}" for i in range(60))] * 201
+    (tmp_path / "pages.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    (tmp_path / "copies_and_cuts.py").write_text(
+        "from tokenmill.core.recipe import Recipe\nfrom tokenmill.dedup.exact import ExactDedup\n"
+        "from tokenmill.dedup.substring import SubstringDedup\nfrom tokenmill.ingest.extract_html import ExtractHtml\n"
+        "TWO = Recipe('copies_and_cuts', (ExtractHtml(), ExactDedup(), SubstringDedup(lost_share_at_most=.5)))\n"
+    )
+    command = ["run", f"{tmp_path}/copies_and_cuts.py:TWO", "--source", f"{tmp_path}/pages.jsonl", "--workers", "1"]
+    assert main([*command, "--out", f"{tmp_path}/out"]) == 3

@@ -76,3 +76,29 @@ def test_what_was_made_of_all_documents_cannot_lose_some(path):
     manifest = Manifest(name="x", recipe="x@0", parents=(), shards=files, totals={}, assets={})
     with pytest.raises(RecipeError, match="made something of all its documents together"):
         check(manifest, "a")
+
+
+def test_what_a_takedown_has_put_together_cannot_tell_documents_of_one_id_apart(folder, capsys):
+    """dropped/ of the first takedown is not in order of rows: a second one must not guess which text is whose."""
+    rng = random.Random(11)
+    one, two = text(rng, 80), text(rng, 90)
+    folder.source("a", [("1", one)])
+    folder.source("c", [("1", one), ("9", text(rng, 75))])
+    folder.source("d", [("1", two)])
+    folder.source("b", [("same", one), ("same", two)])
+    folder.run("whole", "WEB", None, "--index")
+    folder.take_down("whole", "a", "once", "WEB")
+    assert folder.command("once", "c", "twice") == 3
+    assert "different documents have one id" in capsys.readouterr().err
+
+
+def test_runs_that_it_was_not_deduplicated_against_are_refused(folder, capsys):
+    rng = random.Random(12)
+    page = text(rng, 80)
+    for name in ("a", "b"):
+        folder.source(name, [("1", page), ("2", text(rng, 80))])
+    folder.source("z", [("1", near(page, rng, 40))])
+    folder.run("stranger", "WEB", ["z"], "--index")
+    folder.run("whole", "WEB", ["a", "b"], "--index")
+    assert folder.command("whole", "a", "without", "WEB", "--against", f"{folder.path}/stranger") == 2
+    assert "was not deduplicated against these runs" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from takedown_runs import RECIPES
 from toys import Count, Length, SameFirstWord, Silence, lines_source
 
 from tokenmill.core.errors import RecipeError
@@ -105,3 +106,60 @@ def test_a_document_that_was_cut_for_one_that_would_go_is_unknown(tmp_path, caps
     assert (told["kept_now"], told["kept_then"]) == (2, 0)
     assert told["dropped_then"] == {"gopher_quality.words_at_most": 1}
     assert told["unknown"] == {"documents that substring_dedup cut for one that would go": 1}
+
+
+BEHIND = (
+    RECIPES
+    + """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Early(Filter):
+    name: ClassVar[str] = "early"
+    revision: ClassVar[int] = 1
+    reads: ClassVar[pa.Schema] = WORDS
+    at_most: float = 1000
+
+    @property
+    def rules(self):
+        return (Rule(name="at_most", measure="words", op="at_most", bound=self.at_most, source="a test"),)
+
+NEAR = Recipe("near", (ExtractHtml(), Count(), Early(), FuzzyDedup(), Short()))
+CUTTING = Recipe("cutting", (ExtractHtml(), Count(), Early(), SubstringDedup(length=20), Short()))
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "texts", "setting", "kept", "unknown"),
+    [
+        pytest.param(
+            "NEAR", (155, 149), "early.at_most=150", 0, 1, id="a keeper that left later and would leave before"
+        ),
+        pytest.param(
+            "NEAR", (155, 149), "short.at_most=100", 0, 0, id="one that stays in the way, and leaves later still"
+        ),
+        pytest.param("NEAR", (155, 149), "early.at_most=140", 0, 0, id="both would leave before"),
+        pytest.param("CUTTING", (200, 100), "early.at_most=150", 0, 1, id="the same for what was cut"),
+        pytest.param("CUTTING", (200, 100), "early.at_most=50", 0, 0, id="a document that would not come to be cut"),
+        pytest.param("CUTTING", (140, 100), "short.at_most=120", 1, 0, id="a keeper that would leave behind the cut"),
+    ],
+)
+def test_what_hangs_on_a_keeper_is_unknown_where_that_would_go_before_it(
+    tmp_path, capsys, recipe, texts, setting, kept, unknown
+):
+    """Two texts of so many words: near each other, or with 40 words in common; the longer one is the keeper."""
+    same = texts[1] if recipe == "NEAR" else 40
+    lines = [" ".join([*(f"w{i}" for i in range(same)), *(f"{n}x{i}" for i in range(n - same))]) for n in texts]
+    (tmp_path / "w.jsonl").write_text("\n".join(json.dumps({"text": line}) for line in lines))
+    (tmp_path / "keepers_that_go.py").write_text(BEHIND)
+    mine = f"{tmp_path}/keepers_that_go.py:{recipe}"
+    command = ["run", mine, "--source", f"{tmp_path}/w.jsonl", "--workers", "1", "--json"]
+    assert main([*command, "--out", f"{tmp_path}/out"]) == 0
+    capsys.readouterr()
+    assert main(["what-if", f"{tmp_path}/out", "--recipe", mine, "--json", "--set", setting]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["kept_then"], sum(told["unknown"].values())) == (kept, unknown)
+    assert main([*command, "--out", f"{tmp_path}/then", "--set", setting]) == 0
+    then = json.loads(capsys.readouterr().out)["totals"]
+    assert told["kept_then"] <= then["kept"] <= told["kept_then"] + unknown
+    if not unknown:
+        assert {k: n for k, n in told["dropped_then"].items() if n} == then["dropped"]

@@ -65,8 +65,8 @@ class Recipe:
                     )
                 if (found := columns.field(field.name).type) != field.type:
                     raise RecipeError(f"{where} reads {field.name} as {field.type}, but here it is {found}")
-            if regrouped and isinstance(step, Filter | Verdict | Regroup):
-                raise RecipeError(f"{where} stands behind {regrouped.name}; nothing may be dropped or regrouped there")
+            if regrouped and isinstance(step, Filter | Barrier):
+                raise RecipeError(f"{where} stands behind {regrouped.name}; there are no filters and barriers there")
             if isinstance(step, Filter):
                 for rule in step.rules:
                     if rule.measure not in columns.names:

@@ -92,8 +92,9 @@ class BoundsTask:
             shards = [s for s in context.plan.shards if s.source.name == source.name]
             each = [had_by(context, self.segment, s.name) for s in shards]
             had, documents = sum(h for h, _ in each), sum(d for _, d in each)
-            if not isinstance(barrier, SpanVerdict):  # of what earlier verdicts of the pass have left
-                had = documents = had - int(sum(gone_before[s.index] for s in shards))
+            if documents:  # of what earlier verdicts of the pass have left; of text, in proportion
+                left = documents - int(sum(gone_before[s.index] for s in shards))
+                had, documents = had * left // documents, left
             gone = int(sum(lost[s.index] for s in shards))
             if documents >= DOCUMENTS_AT_LEAST and gone > bound * had:
                 mine = np.isin(removed >> ROW_BITS, [s.index for s in shards])

@@ -103,7 +103,8 @@ def take_down(job: Takedown, out: Path, *, workers: int, progress: local.Progres
         context = Context(plan=replace(plan, recipe=job.recipe or plan.recipe), out=out)
         with Pool(context, workers) as pool:
             tasks: list[Task] = [
-                FindTask(run_directory=job.run, shard=s, source=job.source) for s in job.displaced.by_shard
+                FindTask(run_directory=job.run, shard=s, source=job.source, composed="takedown" in job.manifest.facts)
+                for s in job.displaced.by_shard
             ]
             _all(pool, progress, "displaced documents", tasks)
         decided = local.run(plan, out / WORK / "decided", workers=workers, progress=progress) if plan.shards else None
@@ -209,8 +210,10 @@ def _manifest(job: Takedown, decided: Manifest | None, receipts: list[dict[str, 
         "displaced_by": dict(sorted(job.displaced.by_stage.items())),
         "restored": decided.totals["kept"] if decided else 0,
         "spans_not_restored": spans,
+        "dropped_for_its_spans": job.displaced.cut_short,
         "records_with_source": was.totals["records"],
         "exchanges": decided.facts if decided else {},
+        "before": was.facts.get("takedown"),  # of the run itself, where it is what another takedown left
     }
     own = {k: v for k, v in was.facts.items() if k.partition(",")[0].partition(".")[0] not in steps}
     return replace(

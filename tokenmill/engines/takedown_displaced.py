@@ -54,6 +54,7 @@ class FindTask:
     run_directory: Path
     shard: str
     source: str  # the one that is taken down
+    composed: bool = False  # whether the run is itself what a takedown left: its dropped/ is not in order of rows
     inputs: str = ""
 
     def describe(self, context: Context) -> str:
@@ -70,7 +71,7 @@ class FindTask:
         for path, stages in left_in(context, self.shard).items():
             here = books.filter(pc.and_(pc.not_equal(books["fate"], ledger.KEPT), pc.is_in(books["stage"], stages)))
             if pc.any(here["theirs"]).as_py():
-                found.append(_taken(self.run_directory, path, here))
+                found.append(_taken(self.run_directory, path, here, self.composed))
         documents = pa.concat_tables(found).sort_by("row").combine_chunks()
         with Attempt(context.out) as attempt:
             with pa.ipc.new_file(attempt.file(displaced_file(self.shard)), documents.schema) as writer:
@@ -94,11 +95,11 @@ def displaced_rows(out: Path, shard: str) -> Places:
     return rows
 
 
-def _taken(run: Path, path: str, books: pa.Table) -> pa.Table:
+def _taken(run: Path, path: str, books: pa.Table, composed: bool) -> pa.Table:
     """The displaced documents in one file of dropped/; `books` are the ledger rows of all that are in it.
 
-    The file has no rows' numbers. Documents of one id that left at one step lie in order of rows; of those that left
-    at different steps, which is which can only be told if they are equal in all that is kept of them.
+    The file has no rows' numbers. Documents of one id that left at one step lie in order of rows, where no takedown has
+    `composed` the file; of others, which is which can only be told if they are equal in all that is kept of them.
     """
     try:
         ids = pq.read_table(run / path, columns=["id"]).append_column("place", pa.array(np.arange(books.num_rows)))
@@ -110,7 +111,7 @@ def _taken(run: Path, path: str, books: pa.Table) -> pa.Table:
         raise DataError(f"{run / path}: not the documents that the ledger says left; verify {run}, then {AGAIN}")
     wanted = booked.append_column("place", lying["place"]).filter(booked["theirs"])
     place = wanted["place"].to_numpy()
-    _check_told_apart(run / path, books, wanted["id"])
+    _check_told_apart(run / path, books, wanted["id"], composed)
     documents = [pa.schema([*DOCUMENT, FOUND_AT.field("place")]).empty_table()]
     start = 0
     for batch in read_rows(run / path, DOCUMENT.names):
@@ -127,10 +128,10 @@ def _taken(run: Path, path: str, books: pa.Table) -> pa.Table:
     )
 
 
-def _check_told_apart(path: Path, books: pa.Table, wanted: pa.ChunkedArray) -> None:
-    """Raises DataError if one of the ids `wanted` left at several steps with different documents."""
-    stages = books.group_by("id").aggregate([("stage", "count_distinct")])
-    several = stages.filter(pc.greater(stages["stage_count_distinct"], 1))["id"]
+def _check_told_apart(path: Path, books: pa.Table, wanted: pa.ChunkedArray, composed: bool) -> None:
+    """Raises DataError if one of the ids `wanted` is of different documents whose places do not tell their rows."""
+    left = books.group_by("id").aggregate([("stage", "count_distinct"), ("stage", "count")])
+    several = left.filter(pc.greater(left["stage_count" if composed else "stage_count_distinct"], 1))["id"]
     several = several.filter(pc.is_in(several, pc.unique(wanted)))
     if not len(several):
         return

@@ -27,6 +27,7 @@ class Displaced:
 
     by_shard: dict[str, int] = field(default_factory=dict)  # of the other sources, where there are any
     by_stage: Counter[str] = field(default_factory=Counter)
+    cut_short: int = 0  # dropped because too little was left beside what the source had too: these do not come back
     runs: set[str] = field(default_factory=set)  # what shards of other runs, in whose index a keeper lies, begin with
 
     def total(self) -> int:
@@ -52,12 +53,28 @@ def find_displaced(run: Path, manifest: Manifest, source: str) -> Displaced:
         found.runs |= {s.partition("/")[0] for s in pc.unique(books["keeper_shard"]).to_pylist() if s and "/" in s}
         if source_of(Path(file.path).stem) == source:
             continue
+        found.cut_short += _cut_short(run, manifest, Path(file.path).stem, source)
         theirs = pc.and_(pc.equal(books["fate"], ledger.DUPLICATE), is_of(books["keeper_shard"], source))
         stages = books["stage"].filter(theirs)
         if len(stages):
             found.by_shard[Path(file.path).stem] = len(stages)
             found.by_stage.update(stages.to_pylist())
     return found
+
+
+def _cut_short(run: Path, manifest: Manifest, shard: str, source: str) -> int:
+    """How many documents of a shard left at a step that found too little beside spans, some of which `source` keeps."""
+    held = {s.path for s in manifest.of_kind("spans")}
+    count = 0
+    for step in manifest.steps:
+        path = f"spans/{shard}.{step['name']}.parquet"
+        if path in held:
+            spans = pq.read_table(run / path, columns=["row", "keeper_shard"])
+            rows = pc.unique(spans["row"].filter(is_of(spans["keeper_shard"], source)))
+            wanted = (pc.field("fate") == ledger.DROPPED) & (pc.field("stage") == step["name"])
+            books = pq.read_table(run / f"ledger/{shard}.parquet", columns=["row"], filters=wanted)
+            count += pc.sum(pc.is_in(books["row"], rows)).as_py() or 0
+    return count
 
 
 def tail_of(recipe: Recipe, displaced_by: Iterable[str]) -> Recipe:

@@ -1,6 +1,7 @@
 """`tokenmill run`: a recipe over sources, into a directory."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -123,10 +124,11 @@ def funnel(manifest: Manifest, out: Path) -> str:
     ):
         lines.append(f"  {n:>12,}  dropped: {rule}")
     lines += [f"  {n:>12,}  duplicate: {stage}" for stage, n in totals["duplicates"].items()]
+    cut: Counter[str] = Counter()
+    for file in manifest.of_kind("spans"):  # SHARD.STEP.parquet
+        cut[Path(file.path).stem.rpartition(".")[2]] += file.rows
+    lines += [f"  {n:>12,}  passages cut out by {step}" for step, n in cut.items() if n]
     for phase, counts in manifest.facts.items():
-        if phase.endswith(", bounds") and counts.get("bytes"):
-            stage = phase.removesuffix(", bounds")
-            lines.append(f"  {counts['spans']:>12,}  passages cut out by {stage}: {counts['bytes']:,} bytes")
         if isinstance(counts, dict) and counts.get("unverified"):
             lines.append(
                 f"  {counts['unverified']:>12,}  unverified by {phase}: pairs that a cap kept from being compared"

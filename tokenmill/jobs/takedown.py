@@ -51,7 +51,12 @@ def command(
     if told["spans_not_restored"]:
         lines.append(
             f"  {told['spans_not_restored']:,} spans were cut from other documents because {source} had them too; "
-            "they are not kept anywhere: to have them back, run those sources again"
+            "these do not come back: to have them, run those sources again"
+        )
+    if told["dropped_for_its_spans"]:
+        lines.append(
+            f"  {told['dropped_for_its_spans']:,} documents were dropped because {source} had nearly all of their text "
+            "too; they stay in dropped/"
         )
     if told["records_with_source"]:
         lines.append(f"  what was passed over can only be told of the run with {source}: see its manifest")
@@ -76,7 +81,7 @@ def plan_takedown(directory: Path, manifest: Manifest, source: str, recipe: str 
     own = _recipe_of(directory, manifest, recipe)
     tail = tail_of(own, displaced.by_stage)
     index, parents = find_index(tail, [*against, str(directory)])
-    _check_against(directory, displaced, parents[:-1])
+    _check_against(directory, displaced, parents[:-1], manifest)
     mine = f"{manifest.identity[:IDENTITY_DIGITS]}/"
     rest = tuple(s for s in index if not (s.name.startswith(mine) and source_of(s.shard) == source))
     return replace(job, recipe=own, tail=tail, index=rest, parents=(parents[-1], *parents[:-1]))
@@ -93,7 +98,7 @@ def _recipe_of(directory: Path, manifest: Manifest, recipe: str | None) -> Recip
     return own
 
 
-def _check_against(directory: Path, displaced: Displaced, given: list[str]) -> None:
+def _check_against(directory: Path, displaced: Displaced, given: list[str], manifest: Manifest) -> None:
     """A run that was itself deduplicated against others: what comes back must be too."""
     absent = displaced.runs - {identity[:IDENTITY_DIGITS] for identity in given}
     if absent:
@@ -101,3 +106,5 @@ def _check_against(directory: Path, displaced: Displaced, given: list[str]) -> N
             f"{directory}: was deduplicated against the runs {', '.join(sorted(absent))}; name their directories with "
             "--against, in the same order"
         )
+    if given != [identity for identity in manifest.parents if identity in given]:
+        raise RecipeError(f"{directory}: was not deduplicated against these runs in this order; name those that it was")

@@ -1,6 +1,7 @@
 """`tokenmill what-if`: what other bounds would change, from recorded measures alone."""
 
-from collections import Counter, defaultdict
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
@@ -68,19 +69,22 @@ def command(
 def ask(directory: Path, manifest: Manifest, recipe: Recipe) -> Answer:
     """What `recipe`, which differs in filters alone, would have done with the documents of this run."""
     answer = Answer()
-    gone: set[str] = set()  # ids of documents kept now that would go: their duplicates' fate is open
-    pending: Counter[str] = Counter()
+    falls: dict[str, int] = {}  # id -> the first step at which a document of that id would now fall
+    pending: Counter[tuple[str, int]] = Counter()  # (keeper, the step that removed a duplicate of it)
     pieces: list[_Cut] = []
+    place = {step.name: n for n, step in enumerate(recipe.steps)}
     for shard in manifest.of_kind("ledger"):
         books = pq.read_table(directory / shard.path)
         measures = pq.read_table(directory / shard.path.replace("ledger/", "measures/", 1))
-        ends = _ask_shard(books, measures, recipe, answer, gone, pending)
-        pieces += _cuts(directory, manifest, Path(shard.path).stem, ends)
-    for keeper, n in pending.items():
-        if keeper in gone:
+        ends = _ask_shard(books, measures, recipe, answer, falls, pending)
+        pieces += _cuts(directory, manifest, Path(shard.path).stem, ends, place)
+    never = len(recipe.steps)
+    for (keeper, step), n in pending.items():
+        if falls.get(keeper, never) < step:
             answer.unknown["duplicates whose kept document would go"] += n
     for cut in pieces:
-        if cut.keepers & gone:  # it would be cut less, and fare otherwise or not
+        if any(falls.get(keeper, never) < cut.place for keeper in cut.keepers):
+            # It would be cut less, and fare otherwise or not.
             answer.unknown[f"documents that {cut.stage} cut for one that would go"] += 1
             if cut.rule is None:
                 answer.kept_then -= 1
@@ -94,31 +98,37 @@ class _Cut:
     """A document of which something was cut: for whom, and what became of it then (None: kept)."""
 
     stage: str
+    place: int  # of the stage
     keepers: set[str]
     rule: str | None
 
 
-def _cuts(directory: Path, manifest: Manifest, shard: str, ends: dict[int, str | None]) -> list[_Cut]:
-    """The documents of one shard that lost text to a verdict and whose `ends` (by row) are certain so far."""
-    keepers: defaultdict[int, dict[str, set[str]]] = defaultdict(dict)
-    for file in manifest.of_kind("spans"):
-        if file.path.startswith(f"spans/{shard}."):
-            stage = Path(file.path).stem.removeprefix(f"{shard}.")
-            table = pq.read_table(directory / file.path, columns=["row", "keeper"])
+def _cuts(
+    directory: Path, manifest: Manifest, shard: str, ends: Mapping[int, tuple[int, str | None]], place: dict[str, int]
+) -> list[_Cut]:
+    """The documents of one shard that lose text to a verdict which they reach; each once, by the first such verdict."""
+    held = {file.path for file in manifest.of_kind("spans")}
+    found: dict[int, _Cut] = {}
+    for stage, n in place.items():
+        if (path := f"spans/{shard}.{stage}.parquet") in held:
+            table = pq.read_table(directory / path, columns=["row", "keeper"])
             for row, keeper in zip(table["row"].to_pylist(), table["keeper"].to_pylist(), strict=True):
-                keepers[row].setdefault(stage, set()).add(keeper)
-    return [
-        _Cut(next(iter(by_stage)), set().union(*by_stage.values()), ends[row])
-        for row, by_stage in keepers.items()
-        if row in ends
-    ]
+                end, rule = ends.get(row, (-1, None))
+                if end >= n:
+                    found.setdefault(row, _Cut(stage, n, set(), rule)).keepers.add(keeper)
+    return list(found.values())
 
 
 def _ask_shard(
-    books: pa.Table, measures: pa.Table, recipe: Recipe, answer: Answer, gone: set[str], pending: Counter[str]
-) -> dict[int, str | None]:
-    """Count one shard. Returns, by row, the rule that every document falls to which is certain; None if it is kept."""
-    ends: dict[int, str | None] = {}
+    books: pa.Table,
+    measures: pa.Table,
+    recipe: Recipe,
+    answer: Answer,
+    falls: dict[str, int],
+    pending: Counter[tuple[str, int]],
+) -> dict[int, tuple[int, str | None]]:
+    """Count one shard. By row, the end of each document of which that is certain: (step, rule, or None if kept)."""
+    ends: dict[int, tuple[int, str | None]] = {}
     place = {step.name: n for n, step in enumerate(recipe.steps)}
     end = len(recipe.steps)
     fate = np.array(books["fate"].to_pylist(), object)
@@ -135,7 +145,7 @@ def _ask_shard(
     ids = np.array(books["id"].to_pylist(), object)
     for n, step in enumerate(recipe.steps):
         if isinstance(step, Filter):
-            chosen = np.flatnonzero(alive)
+            chosen = np.flatnonzero(alive & ((fate != ledger.DUPLICATE) | (left > n)))  # others left before
             decision = (
                 step.decide(pa.Table.combine_chunks(measures.take(pa.array(chosen))).to_batches()[0])
                 if len(chosen)
@@ -145,8 +155,9 @@ def _ask_shard(
                 fails = pc.is_valid(decision.rule).to_numpy(zero_copy_only=False)
                 rules = [f"{step.name}.{r}" for r in decision.rule.filter(pc.is_valid(decision.rule)).to_pylist()]
                 answer.dropped_then.update(rules)
-                ends |= zip(chosen[fails].tolist(), rules, strict=True)
-                gone.update(ids[chosen[fails & (fate[chosen] == ledger.KEPT)]].tolist())
+                ends |= {row: (n, rule) for row, rule in zip(chosen[fails].tolist(), rules, strict=True)}
+                for id_ in ids[chosen[fails]].tolist():
+                    falls[id_] = min(n, falls.get(id_, n))
                 alive[chosen[fails]] = False
         elif isinstance(step, Barrier | Measure) or (isinstance(step, Stage) and step.edits):
             beyond = alive & (left < n) & (fate != ledger.DUPLICATE)
@@ -155,13 +166,14 @@ def _ask_shard(
             alive &= ~beyond
             cut_short = alive & (left == n) & dropped  # by a barrier that edits: too little of them was left
             answer.dropped_then.update(names[cut_short].tolist())
-            ends |= {int(row): str(names[row]) for row in np.flatnonzero(cut_short)}
+            ends |= {int(row): (n, str(names[row])) for row in np.flatnonzero(cut_short)}
             alive &= ~cut_short
     duplicates = alive & (fate == ledger.DUPLICATE)
-    pending.update(k for k, d in zip(books["keeper"].to_pylist(), duplicates, strict=True) if d)
+    keepers = books["keeper"].to_pylist()
+    pending.update((keepers[row], int(left[row])) for row in np.flatnonzero(duplicates))
     kept = alive & (fate == ledger.KEPT)
     answer.kept_then += int(kept.sum())
-    return ends | dict.fromkeys(np.flatnonzero(kept).tolist())
+    return ends | dict.fromkeys(np.flatnonzero(kept).tolist(), (end, None))
 
 
 def _check_only_filters_change(was: Recipe, then: Recipe) -> None:

@@ -24,17 +24,13 @@ def command(
     if not found:
         raise RecipeError(f"{document}: no document of this run has an id that begins so")
     inputs = checked_json.load(directory / PROVENANCE)["inputs"]
+    chains = [chain_of(directory, f.row) for f in found]
     facts = [
-        f.row
-        | {
-            "measures": f.measures,
-            "spans": f.spans,
-            "keepers": chain_of(directory, f.row),
-            "read_from": inputs.get(f.row["shard"]),
-        }
-        for f in found
+        f.row | {"measures": f.measures, "spans": f.spans, "keepers": chain, "read_from": inputs.get(f.row["shard"])}
+        for f, chain in zip(found, chains, strict=True)
     ]
-    show({"documents": facts}, as_json, "\n".join(_text(f, inputs, chain_of(directory, f.row)) for f in found))
+    text = "\n".join(_text(f, inputs, chain) for f, chain in zip(found, chains, strict=True))
+    show({"documents": facts}, as_json, text)
 
 
 def _text(fate: Fate, inputs: dict[str, Any], keepers: list[dict[str, Any]]) -> str:
@@ -53,6 +49,8 @@ def _text(fate: Fate, inputs: dict[str, Any], keepers: list[dict[str, Any]]) -> 
 def _span(span: dict[str, Any], left_at: str | None) -> str:
     stage, keeper = span["stage"], f"{span['keeper']} (row {span['keeper_row']} of {span['keeper_shard']})"
     cut = "would have cut" if stage == left_at else "cut"  # too little would have been left
+    if not span["keeper"]:
+        keeper = "a document that was taken down since"
     places = f"of {span['occurrences']:,} places that have them"
     return f"    {stage} {cut} bytes {span['start']:,}..{span['stop']:,}: as in {keeper}, which comes first {places}"
 
