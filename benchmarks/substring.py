@@ -1,7 +1,7 @@
 """How fast repeated stretches are found and cut out, on one core, in how much memory, and what travels for it.
 
     python benchmarks/substring.py [--megabytes 100] [--unit tokens|bytes] [--length 50]
-                                   [--bloom CELLS] [FILE ...]
+                                   [--bloom CELLS [--one-in N]] [FILE ...]
 
 FILE is a Parquet file with a column `text`; without any, the Python sources of the standard library and of the
 packages beside it. They are taken as they are, and then again and again, each time with one word in a hundred
@@ -201,9 +201,9 @@ def run(step: SubstringDedup, path: Path, before: float = 0.0, only_one: bool = 
         print(f"{counts}; {chars:,} characters cut, {dropped:,} documents dropped")
 
 
-def bloom(path: Path, cells: int) -> None:
+def bloom(path: Path, cells: int, one_in: int) -> None:
     """The same texts through a filter of so many cells, merged whenever 64 MB have come together, as engines do."""
-    filter_, step, clock = NgramFilter(cells=cells), NgramBloom(error_at_most=1.0), Clock()
+    filter_, step, clock = NgramFilter(cells=cells, one_in=one_in), NgramBloom(error_at_most=1.0), Clock()
     for _ in range(2):  # the first pass compiles
         clock = Clock()
         parts: list[pa.Table] = []
@@ -250,11 +250,12 @@ def main() -> None:
     parser.add_argument("--unit", choices=["tokens", "bytes"], default="tokens")
     parser.add_argument("--length", type=int, default=50)
     parser.add_argument("--bloom", type=int, default=0, help="cells: ngram_filter and ngram_bloom instead")
+    parser.add_argument("--one-in", type=int, default=1, help="of the n-grams of --bloom")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     step = SubstringDedup(unit=given.unit, length=given.length)
     if given.measure and given.bloom:
-        bloom(given.measure, given.bloom)
+        bloom(given.measure, given.bloom, given.one_in)
         return
     if given.measure:
         measure(step, given.measure)
@@ -264,7 +265,7 @@ def main() -> None:
         original = write(texts_of(given.files), given.megabytes * 1_000_000, path)
         print(f"{given.megabytes} MB, of which {original / 1e6:.1f} MB are no copies", flush=True)
         arguments = ["--unit", given.unit, "--length", str(given.length), "--measure", str(path)]
-        arguments += ["--bloom", str(given.bloom)]
+        arguments += ["--bloom", str(given.bloom), "--one-in", str(given.one_in)]
         subprocess.run([sys.executable, __file__, *arguments], check=True)
 
 
