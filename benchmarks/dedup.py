@@ -36,7 +36,7 @@ import pyarrow.parquet as pq
 
 from tokenmill.kernels.hashing import hash64, hash128
 from tokenmill.kernels.minhash import Unit, signatures
-from tokenmill.kernels.shingle_sets import shared_and_united, shingle_sets
+from tokenmill.kernels.shingle_sets import shingle_sets
 
 PRESETS: list[tuple[Unit, int, int, int]] = [  # unit, length, bands, rows of a band
     ("words", 5, 14, 8),  # FineWeb, arXiv:2406.17557
@@ -161,9 +161,13 @@ def planted(texts: list[str], at_most: int) -> list[str]:
 
 def true_jaccard(unit: Unit, length: int, pairs: list[str]) -> npt.NDArray[np.float64]:
     values, offsets = shingle_sets(pa.array(pairs, pa.large_string()), length, unit)
-    bounds = list(pairwise(offsets.tolist()))
-    overlaps = [shared_and_united(values, *a, *b) for a, b in zip(bounds[::2], bounds[1::2], strict=True)]
-    return np.array([shared / max(united, 1) for shared, united in overlaps])
+    sets = [values[start:stop] for start, stop in pairwise(offsets.tolist())]
+    return np.array(
+        [
+            len(np.intersect1d(one, two, assume_unique=True)) / max(len(np.union1d(one, two)), 1)
+            for one, two in zip(sets[::2], sets[1::2], strict=True)
+        ]
+    )
 
 
 def share_found(places: Places, bands: int, alike: npt.NDArray[np.bool_]) -> float:

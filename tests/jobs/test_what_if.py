@@ -112,15 +112,9 @@ BEHIND = (
     RECIPES
     + """
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Early(Filter):
+class Early(Short):
     name: ClassVar[str] = "early"
-    revision: ClassVar[int] = 1
-    reads: ClassVar[pa.Schema] = WORDS
     at_most: float = 1000
-
-    @property
-    def rules(self):
-        return (Rule(name="at_most", measure="words", op="at_most", bound=self.at_most, source="a test"),)
 
 NEAR = Recipe("near", (ExtractHtml(), Count(), Early(), FuzzyDedup(), Short()))
 CUTTING = Recipe("cutting", (ExtractHtml(), Count(), Early(), SubstringDedup(length=20), Short()))

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenmill.kernels.minhash import UNITS, Unit, coefficients, signatures
-from tokenmill.kernels.shingle_sets import _slots, _sort_distinct, shared_and_united, shingle_sets
-from tokenmill.kernels.shingle_sets_reference import shared_and_united_of, shingle_set_of
+from tokenmill.kernels.shingle_sets import _slots, _sort_distinct, shingle_sets
+from tokenmill.kernels.shingle_sets_reference import shingle_set_of
 
 PIECES = ["the", "cat", "Sat", "größer", "1", "中", " ", "  ", "\n", "a a a a a a a a ", "😀"]
 TEXTS = st.none() | st.text() | st.lists(st.sampled_from(PIECES), max_size=30).map(" ".join)
@@ -58,31 +58,6 @@ def test_a_thousand_neighbours_run_into_the_spare_slots() -> None:
     table, values = np.empty(_slots(len(crowd)) + len(crowd), np.uint64), np.empty(len(crowd) + 1, np.uint64)
     end = _sort_distinct(crowd, table, values, 0)
     assert values[:end].tolist() == sorted({*crowd.tolist()})
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "shared", "united"),
-    [
-        pytest.param([1, 2, 3], [2, 3, 4, 5], 2, 5, id="two of five"),
-        pytest.param([1, 2], [1, 2], 2, 2, id="the same"),
-        pytest.param([1, 3], [2, 4], 0, 4, id="nothing"),
-        pytest.param([], [7], 0, 1, id="one is empty"),
-        pytest.param([], [], 0, 0, id="both are empty"),
-        pytest.param([0, LARGEST], [LARGEST], 1, 2, id="the largest value"),
-    ],
-)
-def test_overlap(a: list[int], b: list[int], shared: int, united: int) -> None:
-    values = np.array([9, *a, 9, *b, 9], np.uint64)
-    start = len(a) + 2
-    assert shared_and_united(values, 1, 1 + len(a), start, start + len(b)) == (shared, united)
-
-
-@settings(deadline=None)
-@given(st.sets(st.integers(0, 40)), st.sets(st.integers(0, 40)))
-def test_overlap_equals_the_plain_definition(a: set[int], b: set[int]) -> None:
-    values = np.array(sorted(a) + sorted(b), np.uint64)
-    found = shared_and_united(values, 0, len(a), len(a), len(values))
-    assert found == shared_and_united_of(sorted(a), sorted(b))
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ KEY = pa.field("key", pa.uint64(), nullable=False)  # of the component
 class Signatures(Round):
     """Candidates emit what is remembered of them. `reduce` holds all signatures once beside its rows.
 
-    Answers go to documents that the third round needs: to their component, whether they `stay` in any case, whether
-    they must show their shingles, and how many comparisons the cap has prevented so far.
+    Answers go to documents that the third round needs: to their component, whether they stay in any case, whether they
+    must show their shingles, and how many comparisons the cap has prevented so far.
     """
 
     name: ClassVar[str] = "signatures"
@@ -47,7 +47,8 @@ class Signatures(Round):
         everyone = np.arange(rows.num_rows)
         order = np.lexsort(preference(rows, everyone))
         stays = column(rows, "shard") < 0
-        found = propose(matrix_of(rows["signature"], self._rule_hashes(rows)), order, stays, self._rule)
+        hashes = self.emits.field("signature").type.byte_width // 4
+        found = propose(matrix_of(rows["signature"], hashes), order, stays, self._rule)
         removed = np.flatnonzero(found.keeper >= 0)
         asked = np.flatnonzero(found.asked)
         columns = [
@@ -67,6 +68,3 @@ class Signatures(Round):
         return Reduced(
             verdicts=table, answers=pa.table(columns, schema=pa.schema([*ADDRESS, *self.answers])), counts=counts
         )
-
-    def _rule_hashes(self, rows: pa.Table) -> int:
-        return int(rows.schema.field("signature").type.byte_width) // 4

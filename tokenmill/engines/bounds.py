@@ -32,13 +32,13 @@ class BoundsTask:
     inputs: str
 
     def describe(self, context: Context) -> str:
-        return f"bounds of {self._barrier(context).name}"
+        return f"bounds of {context.verdict(self.segment, self.barrier).name}"
 
     def receipt(self, context: Context) -> Path:
-        return context.receipt("bounds", self._barrier(context).name)
+        return context.receipt("bounds", context.verdict(self.segment, self.barrier).name)
 
     def run(self, context: Context, report: Report) -> dict[str, Any]:
-        barrier = self._barrier(context)
+        barrier = context.verdict(self.segment, self.barrier)
         tables = [read_whole(path) for path in files_of(context, "verdicts", barrier)]
         removed = np.concatenate([np.zeros(0, np.int64), *(addresses(t) for t in tables)])
         keepers = np.concatenate([np.zeros(0, np.int64), *(addresses(t, "keeper_") for t in tables)])
@@ -105,11 +105,6 @@ class BoundsTask:
                     f"{bound:.1%}; {largest:,} times to one document. {evidence}. If that is right, raise it: "
                     f"--set {barrier.name}.lost_share_at_most=SHARE (or none), with a new --out"
                 )
-
-    def _barrier(self, context: Context) -> Verdict:
-        barrier = context.segments[self.segment].barriers[self.barrier]
-        assert isinstance(barrier, Verdict)
-        return barrier
 
 
 def _largest_cluster(keepers: Addresses) -> tuple[int, int]:

@@ -36,14 +36,14 @@ class ComponentsTask:
     inputs: str
 
     def describe(self, context: Context) -> str:
-        return f"components of {_barrier(context, self).name}"
+        return f"components of {context.verdict(self.segment, self.barrier).name}"
 
     def receipt(self, context: Context) -> Path:
-        barrier = _barrier(context, self)
+        barrier = context.verdict(self.segment, self.barrier)
         return context.receipt(f"components-{barrier.name}", barrier.rounds[self.round].name)
 
     def run(self, context: Context, report: Report) -> dict[str, Any]:
-        barrier = _barrier(context, self)
+        barrier = context.verdict(self.segment, self.barrier)
         round_ = barrier.rounds[self.round]
         forest = Forest()
         for path in files_of(context, "links", barrier, round_):
@@ -72,15 +72,16 @@ class StarTask:
     inputs: str
 
     def describe(self, context: Context) -> str:
-        return f"{_barrier(context, self).name}, star step {self.step}, nodes {partition_name(self.partition, self.of)}"
+        nodes = partition_name(self.partition, self.of)
+        return f"{context.verdict(self.segment, self.barrier).name}, star step {self.step}, nodes {nodes}"
 
     def receipt(self, context: Context) -> Path:
-        barrier = _barrier(context, self)
+        barrier = context.verdict(self.segment, self.barrier)
         name = f"stars-{barrier.name}.{barrier.rounds[self.round].name}.{self.step}"
         return context.receipt(name, partition_name(self.partition, self.of))
 
     def run(self, context: Context, report: Report) -> dict[str, Any]:
-        barrier = _barrier(context, self)
+        barrier = context.verdict(self.segment, self.barrier)
         changes = 0
         if self.step == 0:
             links = read_whole(files_of(context, "links", barrier, barrier.rounds[self.round])[self.partition])
@@ -115,15 +116,16 @@ class LabelTask:
     inputs: str
 
     def describe(self, context: Context) -> str:
-        return f"components of {_barrier(context, self).name}, nodes {partition_name(self.partition, self.of)}"
+        nodes = partition_name(self.partition, self.of)
+        return f"components of {context.verdict(self.segment, self.barrier).name}, nodes {nodes}"
 
     def receipt(self, context: Context) -> Path:
-        barrier = _barrier(context, self)
+        barrier = context.verdict(self.segment, self.barrier)
         name = f"components-{barrier.name}.{barrier.rounds[self.round].name}"
         return context.receipt(name, partition_name(self.partition, self.of))
 
     def run(self, context: Context, report: Report) -> dict[str, Any]:
-        barrier = _barrier(context, self)
+        barrier = context.verdict(self.segment, self.barrier)
         files = _star_files(context, barrier, self.round, self.step, self.of)
         nodes, labels = _pairs(files, self.partition, self.of)
         nodes, labels = nodes[labels <= nodes], labels[labels <= nodes]
@@ -163,9 +165,3 @@ def _star_files(context: Context, barrier: Verdict, round_: int, step: int, of: 
 
 def _star_path(barrier: Verdict, round_: int, step: int, partition: str) -> str:
     return f"{WORK}/stars/{barrier.name}.{barrier.rounds[round_].name}/{step}/{partition}.arrow"
-
-
-def _barrier(context: Context, task: ComponentsTask | StarTask | LabelTask) -> Verdict:
-    barrier = context.segments[task.segment].barriers[task.barrier]
-    assert isinstance(barrier, Verdict)
-    return barrier

@@ -76,6 +76,12 @@ class Context:
             return []
         return [b for b in self.plan.recipe.steps if isinstance(b, Verdict) and b.index is not None]
 
+    def verdict(self, segment: int, place: int) -> Verdict:
+        """The barrier at `place` among those that end `segment`, which a task is about."""
+        barrier = self.segments[segment].barriers[place]
+        assert isinstance(barrier, Verdict)
+        return barrier
+
     def verdicts_before(self, segment: int) -> list[Verdict]:
         return [b for b in self.segments[segment - 1].barriers if isinstance(b, Verdict)] if segment else []
 

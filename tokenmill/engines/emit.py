@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tokenmill.core.barrier import COMPONENTS, Round, Verdict
+from tokenmill.core.barrier import COMPONENTS, Round
 from tokenmill.engines.address import Addresses, addresses, is_among, of_shard
 from tokenmill.engines.context import Context
 from tokenmill.engines.index import check_index, read_index
@@ -32,14 +32,16 @@ class EmitTask:
     inputs: str
 
     def describe(self, context: Context) -> str:
-        return f"{self._barrier(context).name}.{self._round(context).name} of {self._name(context)}"
+        return (
+            f"{context.verdict(self.segment, self.barrier).name}.{self._round(context).name} of {self._name(context)}"
+        )
 
     def receipt(self, context: Context) -> Path:
-        barrier, round_ = self._barrier(context), self._round(context)
+        barrier, round_ = context.verdict(self.segment, self.barrier), self._round(context)
         return context.receipt(f"emitted-{barrier.name}.{round_.name}", self._name(context).replace("/", "."))
 
     def run(self, context: Context, report: Report) -> dict[str, Any]:
-        barrier, round_ = self._barrier(context), self._round(context)
+        barrier, round_ = context.verdict(self.segment, self.barrier), self._round(context)
         told = self._told(context)
         asked = None if told is None else addresses(told)
         if self.shard < 0 and not self.round:
@@ -61,7 +63,7 @@ class EmitTask:
         """The answers of the round before about this shard; None in the first round."""
         if not self.round:
             return None
-        barrier = self._barrier(context)
+        barrier = context.verdict(self.segment, self.barrier)
         before = barrier.rounds[self.round - 1]
         schema = COMPONENTS if before.links else answer_schema(before)
         return of_shard(files_of(context, "answers", barrier, before), schema, self.shard)
@@ -70,7 +72,7 @@ class EmitTask:
         self, context: Context, asked: Addresses | None
     ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
         """What was kept of the documents that are `asked` about (None: all), batch by batch; with the documents."""
-        barrier, round_ = self._barrier(context), self._round(context)
+        barrier, round_ = context.verdict(self.segment, self.barrier), self._round(context)
         if self.shard < 0:
             for batch in read_index(context, barrier, self.shard):
                 some = batch if asked is None else batch.filter(pa.array(is_among(addresses(batch), asked)))
@@ -92,13 +94,8 @@ class EmitTask:
                 if chosen.true_count:
                     yield kept.filter(chosen), documents.batch(number).filter(chosen) if documents else None
 
-    def _barrier(self, context: Context) -> Verdict:
-        barrier = context.segments[self.segment].barriers[self.barrier]
-        assert isinstance(barrier, Verdict)
-        return barrier
-
     def _round(self, context: Context) -> Round:
-        return self._barrier(context).rounds[self.round]
+        return context.verdict(self.segment, self.barrier).rounds[self.round]
 
     def _name(self, context: Context) -> str:
         return context.plan.shard_name(self.shard)

@@ -220,8 +220,7 @@ class _Driver:
 
     def _components(self, segment: int, place: int, number: int, name: str) -> None:
         """Of the links of one round: by one task, or by stars over ranges of nodes where they are too many for that."""
-        barrier = self._context.segments[segment].barriers[place]
-        assert isinstance(barrier, Verdict)
+        barrier = self._context.verdict(segment, place)
         files = files_of(self._context, "links", barrier, barrier.rounds[number])
         links = sum(read_whole(path).num_rows for path in files)
         of = max(1, -(-links // LINKS_IN_MEMORY))

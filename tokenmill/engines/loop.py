@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tokenmill.core.errors import DataError, TokenmillError
-from tokenmill.core.stage import Filter, Stage
+from tokenmill.core.stage import Decision, Filter, Stage
 from tokenmill.manifests import ledger
 
 
@@ -36,7 +36,11 @@ def run_stages(stages: Sequence[Stage], batch: pa.RecordBatch, leave: Leave) -> 
     for stage in stages:
         if not batch.num_rows:
             break
-        batch = _filter(stage, batch, leave) if isinstance(stage, Filter) else _apply(stage, batch, leave)
+        batch = (
+            drop_decided(stage.name, batch, stage.decide(batch), leave)
+            if isinstance(stage, Filter)
+            else _apply(stage, batch, leave)
+        )
         batch = count_chars_in(batch)
     return batch
 
@@ -64,15 +68,15 @@ def count_chars_in(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.set_column(place, batch.schema.field(place), filled)
 
 
-def _filter(stage: Filter, batch: pa.RecordBatch, leave: Leave) -> pa.RecordBatch:
-    decision = stage.decide(batch)
+def drop_decided(step: str, batch: pa.RecordBatch, decision: Decision, leave: Leave) -> pa.RecordBatch:
+    """Let the rows leave that `decision` has a rule for, with its value and bound; the others."""
     leaves = pc.is_valid(decision.rule)
     if pc.any(leaves).as_py():
         leave(
             Leaving(
                 batch=batch.filter(leaves),
                 fate=ledger.DROPPED,
-                stage=stage.name,
+                stage=step,
                 rule=decision.rule.filter(leaves),
                 value=decision.value.filter(leaves),
                 bound=decision.bound.filter(leaves),

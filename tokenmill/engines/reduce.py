@@ -72,15 +72,21 @@ class ReduceTask:
     inputs: str
 
     def describe(self, context: Context) -> str:
-        barrier, round_ = self._barrier(context), self._barrier(context).rounds[self.round]
+        barrier, round_ = (
+            context.verdict(self.segment, self.barrier),
+            context.verdict(self.segment, self.barrier).rounds[self.round],
+        )
         return f"{barrier.name}.{round_.name}, keys {partition_name(self.partition, self.of)}"
 
     def receipt(self, context: Context) -> Path:
-        barrier, round_ = self._barrier(context), self._barrier(context).rounds[self.round]
+        barrier, round_ = (
+            context.verdict(self.segment, self.barrier),
+            context.verdict(self.segment, self.barrier).rounds[self.round],
+        )
         return context.receipt(f"reduced-{barrier.name}.{round_.name}", partition_name(self.partition, self.of))
 
     def run(self, context: Context, report: Report) -> dict[str, Any]:
-        barrier = self._barrier(context)
+        barrier = context.verdict(self.segment, self.barrier)
         round_ = barrier.rounds[self.round]
         low, high = key_range(self.partition, self.of)
         earlier = context.segments[self.segment].barriers[: self.barrier]
@@ -99,11 +105,6 @@ class ReduceTask:
                     writer.write_table(table)
             body = {"inputs": self.inputs, "counts": dict(sorted(reduced.counts.items())), "rows": rows.num_rows}
             return attempt.commit(self.receipt(context), body)
-
-    def _barrier(self, context: Context) -> Verdict:
-        barrier = context.segments[self.segment].barriers[self.barrier]
-        assert isinstance(barrier, Verdict)
-        return barrier
 
 
 def _tables(barrier: Verdict, round_: Round, reduced: Reduced) -> dict[str, pa.Table]:

@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tokenmill.core.barrier import SpanVerdict, Verdict
 from tokenmill.engines.address import is_among, with_address
 from tokenmill.engines.context import Context
 from tokenmill.engines.index import index_schema
-from tokenmill.engines.loop import Leave, Leaving
+from tokenmill.engines.loop import Leave, Leaving, drop_decided
 from tokenmill.engines.plan import InputShard
 from tokenmill.engines.reduce import verdicts_of
 from tokenmill.manifests import ledger
@@ -91,20 +90,7 @@ class _Judge:
             named_spans = spans.set_column(place, "keeper_shard", named).append_column("id", ids)
             self._spans.write(conform(named_spans, SPAN_EVIDENCE))
         cut, decision = barrier.cut(batch, spans)
-        goes = pc.is_valid(decision.rule)
-        if goes.true_count:
-            leave(
-                Leaving(
-                    batch=cut.filter(goes),
-                    fate=ledger.DROPPED,
-                    stage=barrier.name,
-                    rule=decision.rule.filter(goes),
-                    value=decision.value.filter(goes),
-                    bound=decision.bound.filter(goes),
-                )
-            )
-            cut = cut.filter(pc.invert(goes))
-        return cut
+        return drop_decided(barrier.name, cut, decision, leave)
 
 
 class _Indexer:

@@ -1,4 +1,4 @@
-"""The exact sets of shingles of texts, and what two of them have in common: for verdicts that an estimate may not give.
+"""The exact sets of shingles of texts: for verdicts that an estimate may not give.
 
 A set is a sorted run of distinct finished 64-bit shingle hashes, the very values whose low halves `signatures` uses
 (minhash.py). Two different shingles meet with odds of 2^-64: between two texts of a million shingles, one in 2e7.
@@ -44,23 +44,6 @@ def shingle_sets(
     of_words, of_characters = new_state(length), new_character_state(length, _BLOCK)
     _shingle_sets(data, starts, null, CLASSES, LOWER, unit == "words", of_words, of_characters, values, offsets)
     return values[: offsets[-1]].copy(), offsets
-
-
-@compiled
-def shared_and_united(values: Any, start_a: Any, stop_a: Any, start_b: Any, stop_b: Any) -> Any:
-    """(values in both, values in either) of values[start_a:stop_a] and values[start_b:stop_b], int64: two sets.
-
-    For use in other kernels. Their Jaccard similarity is the first through the second; (0, 0) for two empty sets.
-    Cost: 2 ns a value.
-    """
-    i, j = np.int64(start_a), np.int64(start_b)
-    shared = np.int64(0)
-    while i < stop_a and j < stop_b:
-        a, b = values[i], values[j]
-        shared += a == b
-        i += a <= b
-        j += b <= a
-    return shared, np.int64(stop_a - start_a + stop_b - start_b) - shared
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""Sets of shingles and their overlap in plain Python: the definition that shingle_sets.py is tested against."""
+"""Sets of shingles in plain Python: the definition that shingle_sets.py is tested against."""
 
 from tokenmill.kernels.minhash import Unit
 from tokenmill.kernels.minhash_reference import SHINGLES
@@ -7,7 +7,3 @@ from tokenmill.kernels.minhash_reference import SHINGLES
 def shingle_set_of(text: str | None, length: int, unit: Unit) -> list[int]:
     """Ascending."""
     return sorted(set(SHINGLES[unit](text or "", length)))
-
-
-def shared_and_united_of(a: list[int], b: list[int]) -> tuple[int, int]:
-    return len({*a} & {*b}), len({*a} | {*b})
