@@ -23,7 +23,7 @@ demo: .venv/installed-models
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: .venv/installed-dev
+test-all: .venv/installed-dev .venv-airflow/installed
 	$(BIN)/python -m pytest
 
 check: .venv/installed-dev
@@ -42,7 +42,7 @@ gold: .venv/installed-dev
 	$(BIN)/python tests/test_golden.py
 
 clean:
-	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo
+	rm -rf .venv .venv-bench .venv-airflow .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo
 	find tokenmill tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: a second call installs nothing until what is wanted changes.
@@ -60,8 +60,13 @@ clean:
 	@touch $@
 
 .venv/installed-dev: .venv/installed-models
-	$(INSTALL) --editable '.[models,dev]'
+	$(INSTALL) --editable '.[models,dev,spark,dask,datatrove,s3]'
 	@touch $@
+
+# Apart from .venv: Airflow pins what we do not. Its tests are skipped where it cannot be installed.
+.venv-airflow/installed: | .venv/bin/python
+	-$(PYTHON) -m venv .venv-airflow && .venv-airflow/bin/python -m pip install --quiet --disable-pip-version-check \
+	'apache-airflow>=3.2,<4' && touch $@
 
 # Apart from .venv: datatrove brings another module called fasttext, which would take the place of ours.
 .venv-bench/installed: pyproject.toml constraints.txt

@@ -36,8 +36,9 @@ from tokenmill.dedup.fuzzy_shingles import Shingles
 from tokenmill.dedup.fuzzy_signatures import Signatures
 from tokenmill.dedup.preference import who_is
 from tokenmill.engines import local
-from tokenmill.engines.plan import make_plan, open_local
+from tokenmill.engines.plan import make_plan
 from tokenmill.kernels.minhash import coefficients
+from tokenmill.manifests.remote_stream import open_uri
 
 SHINGLES = 64
 SHARD_ROWS = 500_000
@@ -243,7 +244,7 @@ def measure(rows: int, workers: int, folder: Path) -> dict[str, Any]:
     shutil.rmtree(out, ignore_errors=True)
     step = MadeUpFuzzy()
     recipe = Recipe("fuzzy_scale", (step,), keeps_dropped=False)
-    plan = make_plan(recipe, [MadeUp(name="made-up", rows=rows)], open_local)
+    plan = make_plan(recipe, [MadeUp(name="made-up", rows=rows)], open_uri)
     peaks = Peaks(out)
     peaks.start()
     begin = time.monotonic()

@@ -19,6 +19,7 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 import tokenizers
+from datatrove_examples import between_tags, c4
 from sample_documents import documents
 from tiny_text_model import tiny_text_model
 
@@ -32,6 +33,9 @@ from tokenmill.core.stage import Filter, Stage
 from tokenmill.core.step import Step
 from tokenmill.dedup.embed import Embed
 from tokenmill.dedup.embed_directory import embed_from
+from tokenmill.filters.datatrove_drop import DatatroveDrop
+from tokenmill.filters.datatrove_step import DatatroveStep
+from tokenmill.ingest.datatrove_extractor import DatatroveExtractor
 from tokenmill.tokenize.megatron_shards import MegatronShards
 from tokenmill.tokenize.tokenize import Tokenize
 
@@ -63,6 +67,9 @@ def tiny_tokenizer() -> Asset:
 EXAMPLES: dict[type[Step], Callable[[], Step]] = {
     Tokenize: lambda: Tokenize(tokenizer=tiny_tokenizer(), eod=EOD),
     Embed: lambda: embed_from(tiny_text_model()),
+    DatatroveStep: lambda: c4()[0],
+    DatatroveDrop: lambda: c4()[1],
+    DatatroveExtractor: between_tags,
     MegatronShards: lambda: MegatronShards(vocabulary_size=261),
 }
 

@@ -18,6 +18,12 @@ from tokenmill.core.document import RECORD
 from tokenmill.core.format import Format
 from tokenmill.core.source import Chunk, File, Open, Source, Split
 from tokenmill.core.stage import Filter, Measure, Rule, Stage
+from tokenmill.engines.driver import Progress
+from tokenmill.engines.local import LocalEngine
+from tokenmill.engines.plan import Plan
+from tokenmill.engines.run import run
+from tokenmill.manifests.local_store import LocalStore
+from tokenmill.manifests.manifest import Manifest
 
 TEXT = pa.schema([("text", pa.large_string())])
 
@@ -234,6 +240,11 @@ class Slow(Stage):
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         time.sleep(self.seconds_per_batch)
         return batch
+
+
+def run_here(plan: Plan, out: Path, *, workers: int = 1, progress: Progress | None = None) -> Manifest:
+    """On this machine, into a folder."""
+    return run(plan, LocalStore(out), LocalEngine(workers=workers), progress=progress or Silence())
 
 
 class Silence:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from toys import Count, SameFirstWord, Silence, lines_source
+from toys import Count, SameFirstWord, Silence, lines_source, run_here
 
 from tokenmill.core.barrier import Bounds
 from tokenmill.core.errors import DataError, RecipeError
@@ -13,10 +13,10 @@ from tokenmill.core.recipe import Recipe
 from tokenmill.dedup.exact import ExactDedup
 from tokenmill.dedup.fuzzy import FuzzyDedup
 from tokenmill.dedup.semantic import SemanticDedup
-from tokenmill.engines import local
-from tokenmill.engines.plan import make_plan, open_local
+from tokenmill.engines.plan import make_plan
 from tokenmill.jobs.cli import main
 from tokenmill.manifests.manifest import Manifest
+from tokenmill.manifests.remote_stream import open_uri
 
 TWO_VERDICTS = """
 from tokenmill.core.recipe import Recipe
@@ -53,9 +53,9 @@ def folder(tmp_path: Path) -> Path:
 
 def run(folder: Path, *names: str, workers: int = 1, **bounds: float) -> Manifest:
     sources = [lines_source(folder / name, name) for name in names]
-    plan = make_plan(Recipe("bounded", (Count(), Bounded(**bounds))), sources, open_local)
+    plan = make_plan(Recipe("bounded", (Count(), Bounded(**bounds))), sources, open_uri)
     out = folder / f"out-{'-'.join(names)}-{'-'.join(map(str, bounds.values()))}"
-    return local.run(plan, out, workers=workers, progress=Silence())
+    return run_here(plan, out, workers=workers, progress=Silence())
 
 
 def test_a_source_that_would_lose_too_much_stops_the_run_with_the_evidence(folder):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tokenmill.engines import local, reduce
+from tokenmill.engines import driver, reduce
 from tokenmill.engines.components import spread
 from tokenmill.jobs.cli import main
 from tokenmill.manifests.manifest import Manifest
@@ -27,7 +27,7 @@ def test_many_tasks_find_the_same_as_one(pages, monkeypatch):
     command = ["run", "fuzzy_dedup", "--source", f"{pages}/pages.jsonl", "--workers", "1", "--out"]
     monkeypatch.setattr(reduce, "PARTITION_BYTES", 8000)  # links of one component come from several tasks
     assert main([*command, f"{pages}/one"]) == 0
-    monkeypatch.setattr(local, "LINKS_IN_MEMORY", 20)
+    monkeypatch.setattr(driver, "LINKS_IN_MEMORY", 20)
     assert main([*command, f"{pages}/many"]) == 0
     one, many = Manifest.load(pages / "one"), Manifest.load(pages / "many")
     assert one.identity == many.identity

@@ -18,13 +18,14 @@ from toys import (
     SameLastWord,
     Silence,
     lines_source,
+    run_here,
 )
 
 from tokenmill.core.errors import DataError, EngineError, RecipeError
 from tokenmill.core.recipe import Recipe
-from tokenmill.engines import local
-from tokenmill.engines.plan import make_plan, open_local
+from tokenmill.engines.plan import make_plan
 from tokenmill.manifests.manifest import Manifest
+from tokenmill.manifests.remote_stream import open_uri
 from tokenmill.manifests.verify import verify
 
 FRUIT = [
@@ -60,8 +61,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(recipe: Recipe, folder: Path, out: Path, workers: int = 1, progress: Silence | None = None) -> Manifest:
-    plan = make_plan(recipe, [lines_source(folder)], open_local)
-    return local.run(plan, out, workers=workers, progress=progress or Silence())
+    plan = make_plan(recipe, [lines_source(folder)], open_uri)
+    return run_here(plan, out, workers=workers, progress=progress or Silence())
 
 
 def ledger(out: Path) -> dict[tuple[str, int], dict[str, object]]:

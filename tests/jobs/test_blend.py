@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 import typer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from toys import Silence, lines_source
+from toys import Silence, lines_source, run_here
 from typer.testing import CliRunner, Result
 
 from tokenmill.core.asset import Asset
 from tokenmill.core.errors import RecipeError
-from tokenmill.engines import local
-from tokenmill.engines.plan import make_plan, open_local
+from tokenmill.engines.plan import make_plan
 from tokenmill.jobs.blend import command
 from tokenmill.manifests.megatron_index import read_header
+from tokenmill.manifests.remote_stream import open_uri
 from tokenmill.pipelines.tokens import token_facts, tokenize_recipe
 
 BLEND = """
@@ -47,8 +47,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{name}-in").mkdir()
         lines = [f"{name} {i}: {name} are {'very ' * (i % 12)}fine, say {name}; </s> is text" for i in range(100)]
         (folder / f"{name}-in" / "a.txt").write_text("\n".join(lines))
-        plan = make_plan(recipe, [lines_source(folder / f"{name}-in", name)], open_local, facts=token_facts(recipe))
-        local.run(plan, folder / name, workers=1, progress=Silence())
+        plan = make_plan(recipe, [lines_source(folder / f"{name}-in", name)], open_uri, facts=token_facts(recipe))
+        run_here(plan, folder / name, workers=1, progress=Silence())
     (folder / "blend.yaml").write_text(BLEND)
     return folder
 

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 from takedown_runs import RECIPES
-from toys import Count, Length, SameFirstWord, Silence, lines_source
+from toys import Count, Length, SameFirstWord, Silence, lines_source, run_here
 
 from tokenmill.core.errors import RecipeError
 from tokenmill.core.recipe import Recipe
-from tokenmill.engines import local
-from tokenmill.engines.plan import make_plan, open_local
+from tokenmill.engines.plan import make_plan
 from tokenmill.jobs.cli import main
 from tokenmill.jobs.overrides import with_overrides
 from tokenmill.jobs.what_if import Answer, ask
+from tokenmill.manifests.local_store import LocalStore
 from tokenmill.manifests.manifest import Manifest
+from tokenmill.manifests.remote_stream import open_uri
 
 TEXT = "one\none two\none two three\nanother one\nlast but not least\n!broken\n"
 FILTERS = Recipe("toy", (Count(), Length(words_at_least=2)))
@@ -24,12 +25,12 @@ DEDUP = Recipe("toy", (Count(), Length(words_at_least=2), SameFirstWord()))
 def run(recipe: Recipe, folder: Path, out: Path) -> Manifest:
     folder.mkdir(exist_ok=True)
     (folder / "a.txt").write_text(TEXT)
-    return local.run(make_plan(recipe, [lines_source(folder)], open_local), out, workers=1, progress=Silence())
+    return run_here(make_plan(recipe, [lines_source(folder)], open_uri), out, workers=1, progress=Silence())
 
 
 def answer(recipe: Recipe, tmp_path: Path, *settings: str) -> Answer:
     manifest = run(recipe, tmp_path / "in", tmp_path / "out")
-    return ask(tmp_path / "out", manifest, with_overrides(recipe, list(settings)))
+    return ask(LocalStore(tmp_path / "out"), manifest, with_overrides(recipe, list(settings)))
 
 
 @pytest.mark.parametrize("words", [0, 1, 2, 3, 4, 9])
@@ -70,7 +71,7 @@ def test_a_directory_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(RecipeError, match="no such directory"):
         from tokenmill.jobs.what_if import command
 
-        command(directory=tmp_path / "none", set_=["a.b=1"])
+        command(directory=str(tmp_path / "none"), set_=["a.b=1"])
 
 
 PASSAGE = " ".join(f"p{i}" for i in range(60))

@@ -9,6 +9,8 @@ from token_runs import blend_of_two
 
 from tokenmill.core.errors import RecipeError
 from tokenmill.manifests.blend import compile_blend
+from tokenmill.manifests.current_pointer import point
+from tokenmill.manifests.manifest import Manifest
 
 
 @pytest.fixture
@@ -106,6 +108,16 @@ PHASE = {"name": "all", "weights": {"web": 1, "code": 1}}
             "sources web and code are the same run",
             id="one run twice",
         ),
+        pytest.param(
+            {"sources": {"web": {"manifest": "web", "identity": "ab" * 32}, "code": {"manifest": "code"}}},
+            f"source web: pinned to the run {'ab' * 32}, and .*web holds .*; name the directory of that run, or pin",
+            id="pinned to another run",
+        ),
+        pytest.param(
+            {"sources": {"web": {"manifest": "web", "identity": "abab"}, "code": {"manifest": "code"}}},
+            "web.identity: String should match",
+            id="pinned by a part of an identity",
+        ),
         pytest.param({"tokenizer": "tokenizer.json"}, "tokenizer: no file .*tokenizer.json", id="no tokenizer"),
         pytest.param(
             {"tokenizer": "sha256:cd"}, "source web: made with the tokenizer sha256:abab", id="another tokenizer"
@@ -117,6 +129,21 @@ def test_a_wrong_request_is_refused_with_its_reason(
 ) -> None:
     with pytest.raises(RecipeError, match=complaint):
         compile_blend(blend(**changes))
+
+
+def test_a_blend_that_pins_identities_names_the_runs_behind_pointers(
+    blend: Callable[..., Path], tmp_path: Path
+) -> None:
+    identity = Manifest.load(tmp_path / "web").identity
+    point(str(tmp_path / "current"), str(tmp_path / "web"), identity)
+    for manifest in ("current", "current/manifest.json"):
+        sources = {"web": {"manifest": manifest, "identity": identity}, "code": {"manifest": "code"}}
+        compiled = compile_blend(blend(sources=sources))
+        assert compiled.body["sources"]["web"]["directory"] == str(tmp_path / "web")
+        assert all(b"current" not in content for content in compiled.files.values())
+    point(str(tmp_path / "current"), str(tmp_path / "code"), "")
+    with pytest.raises(RecipeError, match=f"source web: pinned to the run {identity}, and .*code holds "):
+        compile_blend(tmp_path / "blend.yaml")
 
 
 def test_what_is_no_yaml_or_has_a_key_twice_is_refused(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from toys import Count, Length, SameFirstWord, Silence, lines_source
+from toys import Count, Length, SameFirstWord, Silence, lines_source, run_here
 
 from tokenmill.core.recipe import Recipe
-from tokenmill.engines import local
-from tokenmill.engines.plan import make_plan, open_local
+from tokenmill.engines.plan import make_plan
+from tokenmill.manifests.local_store import LocalStore
 from tokenmill.manifests.manifest import Manifest
+from tokenmill.manifests.remote_stream import open_uri
 from tokenmill.manifests.verify import verify
 
 
@@ -19,8 +20,8 @@ def out(tmp_path: Path) -> Path:
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "a.txt").write_text("apple pie\napple\n!bad\npear tart\n")
-    plan = make_plan(Recipe("toy", (Count(), Length(), SameFirstWord())), [lines_source(folder)], open_local)
-    local.run(plan, tmp_path / "out", workers=1, progress=Silence())
+    plan = make_plan(Recipe("toy", (Count(), Length(), SameFirstWord())), [lines_source(folder)], open_uri)
+    run_here(plan, tmp_path / "out", workers=1, progress=Silence())
     return tmp_path / "out"
 
 
@@ -75,7 +76,7 @@ def test_a_forged_ledger_is_found_by_the_sums(out):
     from tokenmill.manifests import verify as module
 
     manifest = Manifest.load(out)
-    problems = module._check_books(out, manifest)
+    problems = module._check_books(LocalStore(out), manifest)
     assert any("rows are not 0..2" in p for p in problems)
     assert any("totals differ" in p for p in problems)
 

@@ -6,14 +6,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from toys import Silence, lines_source
+from toys import Silence, lines_source, run_here
 
 from tokenmill.core.asset import Asset
 from tokenmill.core.errors import DataError, RecipeError
-from tokenmill.engines import local
-from tokenmill.engines.plan import make_plan, open_local
+from tokenmill.engines.plan import make_plan
 from tokenmill.manifests.manifest import Manifest
 from tokenmill.manifests.megatron_index import check_token_shard, read_index, tokens_of
+from tokenmill.manifests.remote_stream import open_uri
 from tokenmill.pipelines.tokens import token_facts, tokenize_recipe
 
 LINES = [f"line {i}: the cat sat on the mat <|endoftext|> {'é日🇩🇪'[: i % 5]}" for i in range(200)] + ["", "  spaces  "]
@@ -39,8 +39,8 @@ def run(
     folder: Path, out: Path, tokenizer: Path, workers: int = 1, holdout: float = 0.2, shard: int = 2_000
 ) -> Manifest:
     recipe = tokenize_recipe(Asset.of(tokenizer), holdout=holdout, tokens_per_shard=shard)
-    plan = make_plan(recipe, [lines_source(folder)], open_local, facts=token_facts(recipe))
-    return local.run(plan, out, workers=workers, progress=Silence())
+    plan = make_plan(recipe, [lines_source(folder)], open_uri, facts=token_facts(recipe))
+    return run_here(plan, out, workers=workers, progress=Silence())
 
 
 @pytest.fixture

@@ -1,8 +1,13 @@
 """Three errors, named after who must act. `jobs/` turns each into an exit code."""
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class TokenmillError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose. `facts`: what --json tells besides the message."""
+
+    facts: Mapping[str, Any] = {}
 
 
 class RecipeError(TokenmillError):

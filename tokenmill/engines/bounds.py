@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from tokenmill.core.errors import DataError
 from tokenmill.engines.address import ROW_BITS, Addresses, addresses, read_whole
 from tokenmill.engines.context import Context
 from tokenmill.engines.reduce import files_of, removed_by
-from tokenmill.engines.task import Report
+from tokenmill.engines.task import Receipt, Report, Task
 from tokenmill.manifests import checked_json
 from tokenmill.manifests.attempt import Attempt
 
@@ -24,7 +23,7 @@ _EXCERPT = 160  # characters of each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BoundsTask:
+class BoundsTask(Task):
     """Count what a verdict took, by source and by keeper; raise DataError beyond its bounds. 32 bytes a verdict."""
 
     segment: int
@@ -34,10 +33,10 @@ class BoundsTask:
     def describe(self, context: Context) -> str:
         return f"bounds of {context.verdict(self.segment, self.barrier).name}"
 
-    def receipt(self, context: Context) -> Path:
+    def receipt(self, context: Context) -> str:
         return context.receipt("bounds", context.verdict(self.segment, self.barrier).name)
 
-    def run(self, context: Context, report: Report) -> dict[str, Any]:
+    def run(self, context: Context, report: Report) -> Receipt:
         barrier = context.verdict(self.segment, self.barrier)
         tables = [read_whole(path) for path in files_of(context, "verdicts", barrier)]
         removed = np.concatenate([np.zeros(0, np.int64), *(addresses(t) for t in tables)])
@@ -55,7 +54,7 @@ class BoundsTask:
                 "largest_cluster": self._check_clusters(context, barrier, removed, keepers),
             }
         with Attempt(context.out) as attempt:
-            return attempt.commit(self.receipt(context), {"inputs": self.inputs, "counts": counts})
+            return attempt.commit(self.receipt(context), {"inputs": self.fingerprint(context), "counts": counts})
 
     def _check_clusters(self, context: Context, barrier: Verdict, removed: Addresses, keepers: Addresses) -> int:
         """Documents removed for the keeper of most."""
@@ -128,7 +127,7 @@ def _bytes_of_text(context: Context, segment: int, shard: str) -> tuple[int, int
 
 def _receipt(context: Context, segment: int, shard: str) -> dict[str, Any]:
     """What the shard's task said of the documents that came to the barrier."""
-    return checked_json.load(context.receipt(f"segment-{segment}", shard))
+    return checked_json.load_from(context.out, context.receipt(f"segment-{segment}", shard))
 
 
 def _evidence(context: Context, segment: int, keeper: int, removed: Addresses) -> str:
@@ -143,7 +142,7 @@ def _shown(context: Context, segment: int, address: int) -> str:
     name = context.plan.shard_name(shard)
     if shard < 0:
         return f"row {row} of {name}, of the index"
-    with pa.memory_map(str(context.out / context.survivors(segment, name))) as file:
+    with pa.memory_map(str(context.out.path(context.survivors(segment, name)))) as file:
         reader = pa.ipc.open_file(file)
         for number in range(reader.num_record_batches):
             batch = reader.get_batch(number)

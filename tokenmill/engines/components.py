@@ -16,10 +16,11 @@ from tokenmill.engines.address import Addresses, addresses, read_whole, shards_a
 from tokenmill.engines.context import Context
 from tokenmill.engines.keyed_file import KeyedFile, key_range, read_keys
 from tokenmill.engines.reduce import files_of, partition_name
-from tokenmill.engines.task import Report
+from tokenmill.engines.task import Receipt, Report, Task
 from tokenmill.kernels.components import both_ways, large_star, small_star
 from tokenmill.kernels.union_find import Forest
-from tokenmill.manifests.attempt import WORK, Attempt
+from tokenmill.manifests.attempt import Attempt
+from tokenmill.manifests.store import WORK
 
 LINKS_IN_MEMORY = 100_000_000  # 40 bytes for each node of theirs: 4 to 8 GB
 _K = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads addresses over the range of keys
@@ -27,7 +28,7 @@ _PAIRS = pa.schema([("key", pa.uint64()), ("node", pa.int64()), ("other", pa.int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ComponentsTask:
+class ComponentsTask(Task):
     """Union-find over all links of a round, in the memory of one task."""
 
     segment: int
@@ -38,25 +39,27 @@ class ComponentsTask:
     def describe(self, context: Context) -> str:
         return f"components of {context.verdict(self.segment, self.barrier).name}"
 
-    def receipt(self, context: Context) -> Path:
+    def receipt(self, context: Context) -> str:
         barrier = context.verdict(self.segment, self.barrier)
         return context.receipt(f"components-{barrier.name}", barrier.rounds[self.round].name)
 
-    def run(self, context: Context, report: Report) -> dict[str, Any]:
+    def run(self, context: Context, report: Report) -> Receipt:
         barrier = context.verdict(self.segment, self.barrier)
-        round_ = barrier.rounds[self.round]
         forest = Forest()
-        for path in files_of(context, "links", barrier, round_):
+        for path in files_of(context, "links", barrier, barrier.rounds[self.round]):
             links = read_whole(path)
             forest.add(addresses(links), addresses(links, "other_"))
-        with Attempt(context.out) as attempt:
-            into = context.reduced("answers", barrier.name, round_, "components")
-            counts = _write_components(attempt, into, *forest.components())
-            return attempt.commit(self.receipt(context), {"inputs": self.inputs, "counts": counts})
+        return self.write(context, *forest.components())
+
+    def write(self, context: Context, nodes: Addresses, labels: Addresses) -> Receipt:
+        """Commit the components of all nodes, which are ascending, however they were found."""
+        barrier = context.verdict(self.segment, self.barrier)
+        into = context.reduced("answers", barrier.name, barrier.rounds[self.round], "components")
+        return _commit_components(self, context, into, nodes, labels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StarTask:
+class StarTask(Task):
     """One range of nodes in one step: 0 keys the links, odd ones are large stars, even ones small stars.
 
     The receipt counts `changes`; after a large and a small star without any, the rows are the components.
@@ -75,12 +78,12 @@ class StarTask:
         nodes = partition_name(self.partition, self.of)
         return f"{context.verdict(self.segment, self.barrier).name}, star step {self.step}, nodes {nodes}"
 
-    def receipt(self, context: Context) -> Path:
+    def receipt(self, context: Context) -> str:
         barrier = context.verdict(self.segment, self.barrier)
         name = f"stars-{barrier.name}.{barrier.rounds[self.round].name}.{self.step}"
         return context.receipt(name, partition_name(self.partition, self.of))
 
-    def run(self, context: Context, report: Report) -> dict[str, Any]:
+    def run(self, context: Context, report: Report) -> Receipt:
         barrier = context.verdict(self.segment, self.barrier)
         changes = 0
         if self.step == 0:
@@ -100,11 +103,11 @@ class StarTask:
                 some = slice(start, start + (1 << 20))
                 file.write(pa.record_batch([spread(first[some]), first[some], second[some]], schema=_PAIRS))
             file.close()
-            return attempt.commit(self.receipt(context), {"inputs": self.inputs, "changes": changes})
+            return attempt.commit(self.receipt(context), {"inputs": self.fingerprint(context), "changes": changes})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LabelTask:
+class LabelTask(Task):
     """The components of one range of nodes, from the rows of the last small star."""
 
     segment: int
@@ -119,22 +122,25 @@ class LabelTask:
         nodes = partition_name(self.partition, self.of)
         return f"components of {context.verdict(self.segment, self.barrier).name}, nodes {nodes}"
 
-    def receipt(self, context: Context) -> Path:
+    def receipt(self, context: Context) -> str:
         barrier = context.verdict(self.segment, self.barrier)
         name = f"components-{barrier.name}.{barrier.rounds[self.round].name}"
         return context.receipt(name, partition_name(self.partition, self.of))
 
-    def run(self, context: Context, report: Report) -> dict[str, Any]:
+    def run(self, context: Context, report: Report) -> Receipt:
         barrier = context.verdict(self.segment, self.barrier)
         files = _star_files(context, barrier, self.round, self.step, self.of)
         nodes, labels = _pairs(files, self.partition, self.of)
         nodes, labels = nodes[labels <= nodes], labels[labels <= nodes]
         order = np.argsort(nodes)
-        with Attempt(context.out) as attempt:
-            name = f"components-{partition_name(self.partition, self.of)}"
-            path = context.reduced("answers", barrier.name, barrier.rounds[self.round], name)
-            counts = _write_components(attempt, path, nodes[order], labels[order])
-            return attempt.commit(self.receipt(context), {"inputs": self.inputs, "counts": counts})
+        return self.write(context, nodes[order], labels[order])
+
+    def write(self, context: Context, nodes: Addresses, labels: Addresses) -> Receipt:
+        """Commit the components of those nodes, ascending, whose `spread` lies in this range of keys."""
+        barrier = context.verdict(self.segment, self.barrier)
+        name = f"components-{partition_name(self.partition, self.of)}"
+        into = context.reduced("answers", barrier.name, barrier.rounds[self.round], name)
+        return _commit_components(self, context, into, nodes, labels)
 
 
 def spread(labels: Addresses) -> np.ndarray[Any, np.dtype[np.uint64]]:
@@ -143,12 +149,14 @@ def spread(labels: Addresses) -> np.ndarray[Any, np.dtype[np.uint64]]:
     return (x ^ (x >> np.uint64(32))) * _K
 
 
-def _write_components(attempt: Attempt, path: str, nodes: Addresses, labels: Addresses) -> dict[str, int]:
+def _commit_components(task: Task, context: Context, into: str, nodes: Addresses, labels: Addresses) -> Receipt:
     """Nodes are ascending. Counts documents and components; each component once, by its smallest node."""
-    with pa.ipc.new_file(attempt.file(path), COMPONENTS) as writer:
-        columns = [*shards_and_rows(nodes), pa.array(spread(labels))]
-        writer.write_table(pa.table(columns, schema=COMPONENTS))
-    return {"documents": len(nodes), "components": int((nodes == labels).sum())}
+    with Attempt(context.out) as attempt:
+        with pa.ipc.new_file(attempt.file(into), COMPONENTS) as writer:
+            columns = [*shards_and_rows(nodes), pa.array(spread(labels))]
+            writer.write_table(pa.table(columns, schema=COMPONENTS))
+        counts = {"documents": len(nodes), "components": int((nodes == labels).sum())}
+        return attempt.commit(task.receipt(context), {"inputs": task.fingerprint(context), "counts": counts})
 
 
 def _pairs(files: list[Path], partition: int, of: int) -> tuple[Addresses, Addresses]:
@@ -160,7 +168,7 @@ def _pairs(files: list[Path], partition: int, of: int) -> tuple[Addresses, Addre
 
 
 def _star_files(context: Context, barrier: Verdict, round_: int, step: int, of: int) -> list[Path]:
-    return [context.out / _star_path(barrier, round_, step, partition_name(n, of)) for n in range(of)]
+    return [context.out.path(_star_path(barrier, round_, step, partition_name(n, of))) for n in range(of)]
 
 
 def _star_path(barrier: Verdict, round_: int, step: int, partition: str) -> str:

@@ -12,7 +12,7 @@ from tokenmill.core.document import DOCUMENT, INTERNAL, TRAVELLING
 from tokenmill.core.recipe import Segment
 from tokenmill.engines.plan import Plan
 from tokenmill.kernels.device import Device
-from tokenmill.manifests.attempt import WORK
+from tokenmill.manifests.store import WORK, Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +20,10 @@ class Context:
     """Sent to each worker once. Paths are methods here, so that no two places spell one differently."""
 
     plan: Plan
-    out: Path
+    out: Store
     device: Device = "cpu"  # of kernels that give the same on each
+    assets: str | None = None  # path or URL of a cache of assets by content, which all machines reach
+    scratch: Path | None = None  # on each machine, for assets that are fetched; None: they are where their uris say
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
@@ -82,6 +84,11 @@ class Context:
         assert isinstance(barrier, Verdict)
         return barrier
 
+    def emitters(self, barrier: Verdict) -> list[str]:
+        """The names of all shards that emit rows for `barrier`, those of an index last."""
+        index = self.plan.index if barrier.index is not None else ()
+        return [*(s.name for s in self.plan.shards), *(s.name for s in index)]
+
     def verdicts_before(self, segment: int) -> list[Verdict]:
         return [b for b in self.segments[segment - 1].barriers if isinstance(b, Verdict)] if segment else []
 
@@ -93,8 +100,12 @@ class Context:
 
     # Paths. Receipts and work files have one layout on every engine.
 
-    def receipt(self, phase: str, name: str) -> Path:
-        return self.out / WORK / "receipts" / phase / f"{name}.json"
+    def receipts(self, phase: str) -> str:
+        """The folder of a phase's receipts."""
+        return f"{WORK}/receipts/{phase}"
+
+    def receipt(self, phase: str, name: str) -> str:
+        return f"{self.receipts(phase)}/{name}.json"
 
     def survivors(self, segment: int, shard: str) -> str:
         return f"{WORK}/segment-{segment}/{shard}.arrow"
@@ -110,6 +121,12 @@ class Context:
 
     def emitted(self, barrier: str, round_: Round, shard: str) -> str:
         return f"{WORK}/emitted/{barrier}.{round_.name}/{shard}.arrow"
+
+    def merged_folder(self, barrier: str, round_: int) -> str:
+        return f"{WORK}/merged/{barrier}/{round_}"
+
+    def merged(self, barrier: str, round_: int, group: int) -> str:
+        return f"{self.merged_folder(barrier, round_)}/{group:05d}.arrow"
 
     def reduced(self, what: str, barrier: str, round_: Round, partition: str) -> str:
         """`what` is verdicts, answers or links."""

@@ -1,78 +1,78 @@
-"""The directory that a run writes: whose it is, who holds it, and how it is left."""
+"""The place that a run writes: whose it is, who holds it, and how it is left."""
 
 import errno
-import fcntl
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from tokenmill.core.errors import EngineError, RecipeError
 from tokenmill.manifests import checked_json
-from tokenmill.manifests.attempt import ATTEMPTS, WORK
 from tokenmill.manifests.manifest import FILE, SHARDS_FILE
+from tokenmill.manifests.store import WORK, Store
 
-REQUEST = "request.json"
+REQUEST = f"{WORK}/request.json"
+LOCK = f"{WORK}/lock"
 PROVENANCE = "provenance.json"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 @contextmanager
-def claimed(out: Path, request: dict[str, Any]) -> Iterator[None]:
+def claimed(out: Store, request: dict[str, Any], *, keep_attempts: bool = False) -> Iterator[None]:
     """Hold `out` for a run of `request`, new or to be continued; nobody else writes to it meanwhile.
 
     Raises RecipeError, having written nothing, if `out` holds something else or cannot be written,
     EngineError if another process is at work there.
     """
     _check_free(out, request)
+    lock = out.hold(LOCK)
     try:
-        (out / WORK).mkdir(parents=True, exist_ok=True)
-        lock = (out / WORK / "lock").open("w")
+        lock.__enter__()
+    except BlockingIOError as error:
+        raise EngineError(
+            f"{out.uri}: another run is writing here; wait for it, then run the same command again"
+        ) from error
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            raise EngineError(f"{out}: {error.strerror}; make room, then run the same command again") from error
-        raise RecipeError(f"{out}: cannot be written ({error.strerror}); choose another --out") from error
-    with lock:
+        if error.errno in _FULL:
+            raise EngineError(f"{out.uri}: {error.strerror}; make room, then run the same command again") from error
+        raise RecipeError(f"{out.uri}: cannot be written ({error.strerror}); choose another --out") from error
+    try:
+        if not keep_attempts:
+            out.forget_attempts()
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            checked_json.save_in(out, REQUEST, request)
         except OSError as error:
-            raise EngineError(
-                f"{out}: another run is writing here; wait for it, then run the same command again"
-            ) from error
-        shutil.rmtree(out / ATTEMPTS, ignore_errors=True)  # of processes that died
-        try:
-            checked_json.save(out / WORK / REQUEST, request)
-        except OSError as error:
-            raise EngineError(f"{out}: {error.strerror}; make room, then run the same command again") from error
+            raise EngineError(f"{out.uri}: {error.strerror}; make room, then run the same command again") from error
         yield
+    finally:
+        lock.__exit__(None, None, None)
 
 
-def is_finished(out: Path) -> bool:
-    return (out / FILE).exists()
+def is_finished(out: Store) -> bool:
+    return out.exists(FILE)
 
 
-def _check_free(out: Path, request: dict[str, Any]) -> None:
-    if (out / WORK / REQUEST).exists():
-        found = checked_json.load(out / WORK / REQUEST)
-        if found != request:
-            raise RecipeError(
-                f"{out}: holds an unfinished run of {_difference(found, request)}; "
-                "finish that, remove it, or choose another --out"
-            )
-    elif out.is_dir():
-        strange = sorted(p.name for p in out.iterdir() if p.name != WORK)
-        if strange:
-            named = ", ".join(strange[:3]) + (", ..." if len(strange) > 3 else "")
-            raise RecipeError(f"{out}: not empty ({named}), and no run of ours; choose another --out")
-    elif out.exists():
-        raise RecipeError(f"{out}: is a file; choose another --out")
+def _check_free(out: Store, request: dict[str, Any]) -> None:
+    try:
+        if out.exists(REQUEST):
+            found = checked_json.load_from(out, REQUEST)
+            if found != request:
+                raise RecipeError(
+                    f"{out.uri}: holds an unfinished run of {_difference(found, request)}; "
+                    "finish that, remove it, or choose another --out"
+                )
+            return
+        strange = [name for name in out.names() if not name.startswith(f"{WORK}/")]
+    except NotADirectoryError as error:
+        raise RecipeError(f"{out.uri}: is a file; choose another --out") from error
+    if strange:
+        named = ", ".join(strange[:3]) + (", ..." if len(strange) > 3 else "")
+        raise RecipeError(f"{out.uri}: not empty ({named}), and no run of ours; choose another --out")
 
 
-def check_same(out: Path, found: dict[str, Any], request: dict[str, Any]) -> None:
+def check_same(out: Store, found: dict[str, Any], request: dict[str, Any]) -> None:
     """Raises RecipeError unless the finished run in `out` answers `request`."""
     if found != request:
-        raise RecipeError(f"{out}: holds a finished run of {_difference(found, request)}; choose another --out")
+        raise RecipeError(f"{out.uri}: holds a finished run of {_difference(found, request)}; choose another --out")
 
 
 def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
@@ -81,16 +81,9 @@ def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
     return f"{found['recipe']} on other sources or other files"
 
 
-def sweep(out: Path, named: set[str]) -> None:
-    """Remove what an earlier attempt left in the run's folders and no receipt names; then empty folders."""
+def sweep(out: Store, named: set[str]) -> None:
+    """Remove what an earlier attempt left in the run's folders and no receipt names."""
     keep = {FILE, SHARDS_FILE, PROVENANCE}
-    for folder, _, files in os.walk(out, topdown=False):
-        here = Path(folder)
-        if WORK in here.relative_to(out).parts:
-            continue
-        for name in files:
-            path = (here / name).relative_to(out).as_posix()
-            if path not in named and path not in keep:
-                (here / name).unlink()
-        if here != out and not any(here.iterdir()):
-            here.rmdir()
+    for name in out.names():
+        if not name.startswith(f"{WORK}/") and name not in named and name not in keep:
+            out.delete(name)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -13,12 +12,12 @@ from tokenmill.engines.context import Context
 from tokenmill.engines.index import check_index, read_index
 from tokenmill.engines.keyed_file import KeyedFile
 from tokenmill.engines.reduce import answer_schema, emission_schema, files_of
-from tokenmill.engines.task import Report
+from tokenmill.engines.task import Receipt, Report, Task
 from tokenmill.manifests.attempt import Attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EmitTask:
+class EmitTask(Task):
     """Emit the rows of one round for one shard of the plan, or (negative) of the index.
 
     Memory: the answers about this shard, and a batch. The text is read in order, only those batches that hold a
@@ -36,11 +35,11 @@ class EmitTask:
             f"{context.verdict(self.segment, self.barrier).name}.{self._round(context).name} of {self._name(context)}"
         )
 
-    def receipt(self, context: Context) -> Path:
+    def receipt(self, context: Context) -> str:
         barrier, round_ = context.verdict(self.segment, self.barrier), self._round(context)
         return context.receipt(f"emitted-{barrier.name}.{round_.name}", self._name(context).replace("/", "."))
 
-    def run(self, context: Context, report: Report) -> dict[str, Any]:
+    def run(self, context: Context, report: Report) -> Receipt:
         barrier, round_ = context.verdict(self.segment, self.barrier), self._round(context)
         told = self._told(context)
         asked = None if told is None else addresses(told)
@@ -57,7 +56,7 @@ class EmitTask:
                         mine = told.filter(pa.array(is_among(asked, addresses(kept))))
                         emitted.write(round_.emit(kept, documents, mine))
             emitted.close()
-            return attempt.commit(self.receipt(context), {"inputs": self.inputs})
+            return attempt.commit(self.receipt(context), {"inputs": self.fingerprint(context)})
 
     def _told(self, context: Context) -> pa.RecordBatch | None:
         """The answers of the round before about this shard; None in the first round."""
@@ -82,8 +81,8 @@ class EmitTask:
         name = self._name(context)
         documents = None
         if round_.reads_text:
-            documents = _Columns(context.out / context.survivors(self.segment, name), list(barrier.reads.names))
-        with pa.memory_map(str(context.out / context.kept(barrier.name, name))) as file:
+            documents = _Columns(context.out.path(context.survivors(self.segment, name)), list(barrier.reads.names))
+        with pa.memory_map(str(context.out.path(context.kept(barrier.name, name)))) as file:
             reader = pa.ipc.open_file(file)
             for number in range(reader.num_record_batches):
                 kept = reader.get_batch(number)

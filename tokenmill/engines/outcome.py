@@ -63,7 +63,7 @@ class Outcome:
             return Totals()
         totals = Totals()
         for what, table in booked.items():
-            earlier = [_read(context.out / context.left(n, shard, what)) for n in range(self._segment)]
+            earlier = [_read(context.out.path(context.left(n, shard, what))) for n in range(self._segment)]
             whole = pa.concat_tables([*earlier, table]).combine_chunks()
             whole = whole.take(pa.array(np.argsort(whole["row"].to_numpy(), kind="stable")))
             schema = LEDGER if what == "ledger" else context.measures

@@ -3,13 +3,15 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tokenmill.core.errors import RecipeError
 from tokenmill.core.recipe import Recipe
 from tokenmill.core.source import Open, Source, Split
 from tokenmill.core.step import canonical_json
+from tokenmill.manifests.store import Store
+
+MAX_SHARDS = 1 << 22  # of the sources and of the index, as an address (engines/address.py) has room for them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +35,14 @@ class IndexShard:
     """What an earlier run knows of the documents of one of its shards: this run is deduplicated against them."""
 
     name: str  # IDENTITY/SHARD, the identity shortened
-    run: Path  # its directory
+    run: Store
     shard: str
     sha256: Mapping[str, str]  # of its files, by barrier
     priority: int  # of its documents beside those of the sources: below zero, rising from run to run
 
-    def path(self, barrier: str) -> Path:
-        return self.run / "index" / barrier / f"{self.shard}.parquet"
+    def file(self, barrier: str) -> str:
+        """Its name in the run's store."""
+        return f"index/{barrier}/{self.shard}.parquet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +114,11 @@ def make_plan(
     for source in sources:
         for number, split in enumerate(source.splits(open_file)):
             shards.append(InputShard(index=len(shards), name=f"{source.name}-{number:05d}", source=source, split=split))
+    if len(shards) + len(index) > MAX_SHARDS:
+        raise RecipeError(
+            f"{len(shards):,} shards, and {len(index):,} of the index: an address has room for {MAX_SHARDS:,}; "
+            "make several runs, each --against those before it"
+        )
     if not shards:
         raise RecipeError(f"{', '.join(names) or 'no source'}: nothing to read; give files that hold records")
     return Plan(
@@ -122,8 +130,3 @@ def make_plan(
         overrides=tuple(overrides),
         facts=dict(facts or {}),
     )
-
-
-def open_local(uri: str) -> Any:
-    """Open a local file for a source, unbuffered reads left to pyarrow and Python."""
-    return Path(uri).open("rb")

@@ -5,19 +5,17 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from tokenmill.core.errors import DataError, EngineError, TokenmillError
+from tokenmill.core.errors import EngineError, TokenmillError
 from tokenmill.engines.context import Context
+from tokenmill.engines.in_task import Outcome, first_failure, run_task, settle
 from tokenmill.engines.task import Task
-from tokenmill.kernels.device import choose
+from tokenmill.engines.workers import Done, News
 
 TRIES = 3  # of a task whose worker dies: a one-off is survived, a document that kills every worker is named
 POLL_S = 0.5  # how often Ctrl-C and the progress bar are looked after while nothing happens
@@ -54,18 +52,8 @@ class Pool:
             worker.pipe.close()
         self._workers.clear()
 
-    def run(
-        self,
-        tasks: Iterable[Task],
-        done: Callable[[int, dict[str, Any]], None],
-        progress: Callable[[dict[str, int]], None],
-    ) -> None:
-        """Run all tasks; `done(number, receipt)` as each ends, in any order.
-
-        A task that fails leaves the others running. Then the first failure, in the order of the tasks, is raised:
-        DataError with the shard's name, EngineError if the machine is at fault (no new task starts after that).
-        """
-        tasks = list(tasks)
+    def run(self, tasks: Sequence[Task], done: Done, news: News) -> None:
+        """As Workers.run. A task whose worker dies is tried TRIES times."""
         waiting = deque(range(len(tasks)))
         deaths: dict[int, int] = {}
         failures: dict[int, TokenmillError] = {}
@@ -80,7 +68,7 @@ class Pool:
             for worker in self._ready():
                 message = _receive(worker)
                 if message is not None and message[0] == "progress":
-                    progress(message[1])
+                    news(message[1])
                     continue
                 number = worker.task if worker.task is not None else -1
                 running -= 1
@@ -91,23 +79,23 @@ class Pool:
                     reason = _cause(worker.process.exitcode)
                     if deaths[number] < TRIES:
                         waiting.appendleft(number)
-                        progress({"retries": 1})
+                        news({"retries": 1})
                     else:
                         what = tasks[number].describe(self._context)
                         failures[number] = EngineError(
                             f"{what}: the worker {reason}, {TRIES} times; "
                             "give it more memory or look at that input, then run the same command again"
                         )
-                elif message[0] == "done":
-                    self.peak_bytes = max(self.peak_bytes, message[2])
-                    done(number, message[1])
-                else:
-                    failures[number] = message[1]
-            progress({})
+                    continue
+                outcome: Outcome = message[1]
+                self.peak_bytes = max(self.peak_bytes, outcome.peak_bytes)
+                if outcome.receipt is not None:
+                    done(number, outcome.receipt)
+                elif outcome.error is not None:
+                    failures[number] = outcome.error
+            news({})
         if failures:
-            first = failures[min(failures)]
-            others = f" ({len(failures) - 1} more shards failed)" if len(failures) > 1 else ""
-            raise type(first)(f"{first}{others}")
+            raise first_failure(failures)
 
     def _give(self, number: int, task: Task) -> None:
         idle = next((w for w in self._workers if w.task is None), None)
@@ -156,10 +144,8 @@ def _work(pipe: Connection, context: Context) -> None:
     """A worker's life: one task after the other until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    pa.set_cpu_count(1)  # a worker is one core; more workers, not more threads
-    pa.set_io_thread_count(1)
     _die_with_parent()
-    choose(context.device)
+    settle(context)
 
     def report(news: dict[str, int]) -> None:
         pipe.send(("progress", news))
@@ -169,37 +155,7 @@ def _work(pipe: Connection, context: Context) -> None:
             task = pipe.recv()
         except (EOFError, OSError):
             return
-        try:
-            body = task.run(context, report)
-            pipe.send(("done", body, _peak_bytes()))
-        except BaseException as error:
-            pipe.send(("failed", _as_ours(error, task.describe(context))))
-
-
-def _peak_bytes() -> int:
-    """The largest resident set of this process so far. Not ru_maxrss: on Linux a child inherits its parent's."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
-def _as_ours(error: BaseException, where: str) -> TokenmillError:
-    """Any exception as one of the three errors, with the shard's name."""
-    match error:
-        case TokenmillError():
-            return type(error)(f"{where}: {error}")
-        case FileNotFoundError():
-            return DataError(f"{where}: {error.filename or error} is gone; restore it and run the same command again")
-        case OSError():
-            return EngineError(
-                f"{where}: {error.strerror or error}: {error.filename or 'output'}; "
-                "free space or mend the disk, then run the same command again"
-            )
-        case MemoryError():
-            return EngineError(f"{where}: out of memory; use fewer workers, then run the same command again")
-        case _:
-            return DataError(f"{where}: {type(error).__name__}: {error}")
+        pipe.send(("ended", run_task(context, task, report)))
 
 
 def _die_with_parent() -> None:

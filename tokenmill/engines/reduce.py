@@ -1,8 +1,8 @@
 """The keys' side of a round: rows with equal keys meet, and answers go back by address."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,8 @@ from tokenmill.core.errors import DataError
 from tokenmill.engines.address import Addresses, addresses, by_address, is_among, of_shard, read_whole
 from tokenmill.engines.context import Context
 from tokenmill.engines.keyed_file import key_range, read_keys
-from tokenmill.engines.task import Report
+from tokenmill.engines.merge import rows_between
+from tokenmill.engines.task import Receipt, Report, Task
 from tokenmill.manifests.attempt import Attempt
 
 PARTITION_BYTES = 256 << 20  # of emitted rows: what one task sorts in memory
@@ -31,27 +32,25 @@ def verdict_schema(barrier: Verdict) -> pa.Schema:
     return SPANS if isinstance(barrier, SpanVerdict) else VERDICTS
 
 
-def emitters(context: Context, barrier: Verdict) -> list[str]:
-    """The names of all shards that emit rows for `barrier`, those of an index last."""
-    index = context.plan.index if barrier.index is not None else ()
-    return [*(s.name for s in context.plan.shards), *(s.name for s in index)]
-
-
-def partitions(context: Context, barrier: Verdict, round_: Round) -> int:
+def partitions(emitted_bytes: int) -> int:
     """How many ranges of keys a round is decided in: by the size of what was emitted, never by the workers."""
-    names = emitters(context, barrier)
-    emitted = sum((context.out / context.emitted(barrier.name, round_, name)).stat().st_size for name in names)
-    return max(1, -(-emitted // PARTITION_BYTES))
+    return max(1, -(-emitted_bytes // PARTITION_BYTES))
 
 
 def partition_name(number: int, of: int) -> str:
     return f"{number:05d}-of-{of:05d}"
 
 
-def files_of(context: Context, what: str, barrier: Verdict, round_: Round | None = None) -> list[Path]:
+def names_of(context: Context, what: str, barrier: Verdict, round_: Round | None = None) -> list[str]:
     """The files of `what` (verdicts, answers or links) of one round, or of all of them, in order of their names."""
-    folder = (context.out / context.reduced(what, barrier.name, round_ or barrier.rounds[0], "x")).parent
-    return sorted(folder.glob(f"{round_.name}.*.arrow" if round_ else "*.arrow"))
+    folder = context.reduced(what, barrier.name, round_ or barrier.rounds[0], "x").rpartition("/")[0]
+    begins = f"{folder}/{round_.name}." if round_ else ""
+    return [name for name in context.out.names(folder) if name.startswith(begins)]
+
+
+def files_of(context: Context, what: str, barrier: Verdict, round_: Round | None = None) -> list[Path]:
+    """The same, as files on this machine."""
+    return [context.out.path(name) for name in names_of(context, what, barrier, round_)]
 
 
 def verdicts_of(context: Context, barrier: Verdict, shard: int) -> pa.RecordBatch:
@@ -61,7 +60,7 @@ def verdicts_of(context: Context, barrier: Verdict, shard: int) -> pa.RecordBatc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReduceTask:
+class ReduceTask(Task):
     """Decide one range of keys of one round of a Verdict."""
 
     segment: int
@@ -78,24 +77,37 @@ class ReduceTask:
         )
         return f"{barrier.name}.{round_.name}, keys {partition_name(self.partition, self.of)}"
 
-    def receipt(self, context: Context) -> Path:
+    def receipt(self, context: Context) -> str:
         barrier, round_ = (
             context.verdict(self.segment, self.barrier),
             context.verdict(self.segment, self.barrier).rounds[self.round],
         )
         return context.receipt(f"reduced-{barrier.name}.{round_.name}", partition_name(self.partition, self.of))
 
-    def run(self, context: Context, report: Report) -> dict[str, Any]:
+    def run(self, context: Context, report: Report) -> Receipt:
+        removed = self.removed(context)
+        keys = key_range(self.partition, self.of)
+        rows = rows_between(context, self.segment, self.barrier, self.round, *keys)
+        batches = [without(batch, removed) for batch in rows]
+        return self.decide(context, batches)
+
+    def rows(
+        self, context: Context, emitter: str, keys: tuple[int, int], removed: Addresses
+    ) -> Iterator[pa.RecordBatch]:
+        """What `emitter` emitted with low <= key < high, less what is `removed`; mapped, not copied."""
+        barrier = context.verdict(self.segment, self.barrier)
+        name = context.emitted(barrier.name, barrier.rounds[self.round], emitter)
+        return (without(batch, removed) for batch in read_keys(context.out.path(name), *keys))
+
+    def removed(self, context: Context) -> Addresses:
+        """What earlier verdicts of the same pass took: their rows are out of the game."""
+        earlier = context.segments[self.segment].barriers[: self.barrier]
+        return removed_by(context, [b for b in earlier if isinstance(b, Verdict)])
+
+    def decide(self, context: Context, batches: Sequence[pa.RecordBatch]) -> Receipt:
+        """Decide on all rows of this task's keys, in whatever order they come, and commit."""
         barrier = context.verdict(self.segment, self.barrier)
         round_ = barrier.rounds[self.round]
-        low, high = key_range(self.partition, self.of)
-        earlier = context.segments[self.segment].barriers[: self.barrier]
-        removed = removed_by(context, [b for b in earlier if isinstance(b, Verdict)])
-        batches = [
-            _without(batch, removed)
-            for name in emitters(context, barrier)
-            for batch in read_keys(context.out / context.emitted(barrier.name, round_, name), low, high)
-        ]
         rows = pa.Table.from_batches(batches, emission_schema(round_))
         reduced = round_.reduce(rows)
         with Attempt(context.out) as attempt:
@@ -103,7 +115,12 @@ class ReduceTask:
                 path = context.reduced(what, barrier.name, round_, partition_name(self.partition, self.of))
                 with pa.ipc.new_file(attempt.file(path), table.schema) as writer:
                     writer.write_table(table)
-            body = {"inputs": self.inputs, "counts": dict(sorted(reduced.counts.items())), "rows": rows.num_rows}
+            body = {
+                "inputs": self.fingerprint(context),
+                "counts": dict(sorted(reduced.counts.items())),
+                "rows": rows.num_rows,
+                "links": 0 if reduced.links is None else reduced.links.num_rows,
+            }
             return attempt.commit(self.receipt(context), body)
 
 
@@ -131,7 +148,7 @@ def removed_by(context: Context, barriers: list[Verdict]) -> Addresses:
     return np.sort(np.concatenate([np.zeros(0, np.int64), *parts]))
 
 
-def _without(batch: pa.RecordBatch, removed: Addresses) -> pa.RecordBatch:
+def without(batch: pa.RecordBatch, removed: Addresses) -> pa.RecordBatch:
     if not len(removed):
         return batch
     return batch.filter(pa.array(~is_among(addresses(batch), removed)))

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
@@ -13,10 +12,11 @@ from tokenmill.core.document import BATCH_BYTES, SHARD_NAME
 from tokenmill.core.errors import DataError
 from tokenmill.core.format import Format
 from tokenmill.engines.context import Context
-from tokenmill.engines.keyed_file import KeyedFile, read_keys
+from tokenmill.engines.keyed_file import KeyedFile
 from tokenmill.engines.loop import run_stages
+from tokenmill.engines.merge import rows_between
 from tokenmill.engines.summary import read_summary
-from tokenmill.engines.task import Report
+from tokenmill.engines.task import Receipt, Report, Task
 from tokenmill.manifests.attempt import Attempt
 
 CONTENT_DIGITS = 8  # of a shard's hash in its name: Megatron caches by path, so other content needs another path
@@ -29,7 +29,7 @@ def regroup_of(context: Context, segment: int) -> Regroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScatterTask:
+class ScatterTask(Task):
     """Sort the rows of one shard by the group they go to. Memory: one batch."""
 
     segment: int
@@ -39,17 +39,17 @@ class ScatterTask:
     def describe(self, context: Context) -> str:
         return f"{regroup_of(context, self.segment).name} of {context.plan.shards[self.shard].name}"
 
-    def receipt(self, context: Context) -> Path:
+    def receipt(self, context: Context) -> str:
         return context.receipt(f"scatter-{self.segment}", context.plan.shards[self.shard].name)
 
-    def run(self, context: Context, report: Report) -> dict[str, Any]:
+    def run(self, context: Context, report: Report) -> Receipt:
         regroup = regroup_of(context, self.segment)
         shard = context.plan.shards[self.shard]
         summary = read_summary(context, regroup.wants)
         groups = regroup.groups(summary)
         with (
             Attempt(context.out) as attempt,
-            pa.memory_map(str(context.out / context.survivors(self.segment, shard.name))) as file,
+            pa.memory_map(str(context.out.path(context.survivors(self.segment, shard.name)))) as file,
         ):
             reader = pa.ipc.open_file(file)
             key = pa.field("key", pa.int32())
@@ -60,11 +60,11 @@ class ScatterTask:
                 _check_groups(regroup, group, batch.num_rows, len(groups))
                 pieces.write(batch.append_column(key, group))
             pieces.close()
-            return attempt.commit(self.receipt(context), {"inputs": self.inputs})
+            return attempt.commit(self.receipt(context), {"inputs": self.fingerprint(context)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GatherTask:
+class GatherTask(Task):
     """Put one group in order and run the last segment on it. Memory: the group, twice."""
 
     segment: int
@@ -75,18 +75,15 @@ class GatherTask:
     def describe(self, context: Context) -> str:
         return f"{self.name}, segment {self.segment}"
 
-    def receipt(self, context: Context) -> Path:
+    def receipt(self, context: Context) -> str:
         return context.receipt(f"segment-{self.segment}", self.name)
 
-    def run(self, context: Context, report: Report) -> dict[str, Any]:
+    def run(self, context: Context, report: Report) -> Receipt:
         regroup = regroup_of(context, self.segment - 1)
-        batches = [
-            batch
-            for shard in context.plan.shards
-            for batch in read_keys(context.out / context.pieces(regroup.name, shard.name), self.group, self.group + 1)
-        ]
+        place = context.segments[self.segment - 1].barriers.index(regroup)
+        batches = list(rows_between(context, self.segment - 1, place, 0, self.group, self.group + 1))
         with Attempt(context.out) as attempt:
-            body = {"inputs": self.inputs, "documents": sum(b.num_rows for b in batches)}
+            body = {"inputs": self.fingerprint(context), "documents": sum(b.num_rows for b in batches)}
             if batches:  # a group that no document chose has no file
                 rows = pa.Table.from_batches(batches).drop_columns("key")
                 rows = rows.take(regroup.arrange(rows)).combine_chunks()

@@ -3,8 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -12,13 +11,15 @@ import pyarrow.compute as pc
 
 from tokenmill.core.document import BATCH_BYTES, RECORD, TRAVELLING
 from tokenmill.engines.context import Context
+from tokenmill.engines.digest import digest
 from tokenmill.engines.ends import Ends
 from tokenmill.engines.loop import Leave, count_chars_in, run_stages, take_errors
 from tokenmill.engines.outcome import Outcome
-from tokenmill.engines.plan import InputShard, open_local
+from tokenmill.engines.plan import InputShard
 from tokenmill.engines.survivors import Survivors
-from tokenmill.engines.task import Report
+from tokenmill.engines.task import Receipt, Report, Task
 from tokenmill.manifests.attempt import Attempt
+from tokenmill.manifests.remote_stream import open_uri
 
 
 @dataclass(slots=True)
@@ -32,22 +33,29 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShardTask:
+class ShardTask(Task):
     """Segment `segment` on shard `shard` (of the plan). `start` moves the beginning of a searched range."""
 
     segment: int
     shard: int
-    inputs: str  # fingerprint of all that this task depends on: a receipt counts only for the same
+    inputs: str
     start: int | None = None
+
+    def fingerprint(self, context: Context) -> str:
+        """Of the shard's own input too, while that is what is read: one changed file costs its own shards alone."""
+        if self.segment:
+            return self.inputs
+        shard = context.plan.shards[self.shard].fingerprint()
+        return digest([self.inputs, shard if self.start is None else f"{shard}@{self.start}"])
 
     def describe(self, context: Context) -> str:
         shard = context.plan.shards[self.shard]
         return f"{shard.name} ({shard.split.file.uri}), segment {self.segment}"
 
-    def receipt(self, context: Context) -> Path:
+    def receipt(self, context: Context) -> str:
         return context.receipt(f"segment-{self.segment}", context.plan.shards[self.shard].name)
 
-    def run(self, context: Context, report: Report) -> dict[str, Any]:
+    def run(self, context: Context, report: Report) -> Receipt:
         """Returns the receipt: files, counts, totals (of a closing segment), `began` and `ended` of a range."""
         shard = context.plan.shards[self.shard]
         reading = Reading(Counter())
@@ -67,7 +75,7 @@ class ShardTask:
             ends.close()
             totals = outcome.close()
             body = {
-                "inputs": self.inputs,
+                "inputs": self.fingerprint(context),
                 "documents": reading.documents,
                 "kept": kept,
                 "text_bytes": text_bytes,
@@ -101,7 +109,9 @@ class ShardTask:
             return
         split = shard.split if self.start is None else replace(shard.split, start=self.start, searched=False)
         position = 0
-        for chunk in shard.source.read(split, open_local, BATCH_BYTES):
+        file = split.file
+        opened = partial(open_uri, size=file.size or None, modified_ns=file.modified_ns)
+        for chunk in shard.source.read(split, opened, BATCH_BYTES):
             reading.passed_over.update(chunk.passed_over)
             reading.began = chunk.began if chunk.began is not None else reading.began
             reading.ended = chunk.ended if chunk.ended is not None else reading.ended

@@ -1,8 +1,6 @@
 """Summaries: what the shards observed, merged into one asset of the run."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,13 +9,13 @@ from tokenmill.core.barrier import Summary
 from tokenmill.core.errors import DataError
 from tokenmill.engines.address import read_whole
 from tokenmill.engines.context import Context
-from tokenmill.engines.task import Report
+from tokenmill.engines.task import Receipt, Report, Task
 from tokenmill.manifests import checked_json
 from tokenmill.manifests.attempt import Attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SummaryTask:
+class SummaryTask(Task):
     """Merge what the shards observed, and finish it."""
 
     segment: int
@@ -27,19 +25,22 @@ class SummaryTask:
     def describe(self, context: Context) -> str:
         return f"summary {context.segments[self.segment].barriers[self.barrier].name}"
 
-    def receipt(self, context: Context) -> Path:
+    def receipt(self, context: Context) -> str:
         return context.receipt("summaries", context.segments[self.segment].barriers[self.barrier].name)
 
-    def run(self, context: Context, report: Report) -> dict[str, Any]:
+    def run(self, context: Context, report: Report) -> Receipt:
         barrier = context.segments[self.segment].barriers[self.barrier]
         assert isinstance(barrier, Summary)
         merged: pa.Table | None = None
         for shard in context.plan.shards:
             path = context.observed(barrier.name, shard.name)
             # A shard that observed nothing wrote nothing, and what lies there is of an earlier input.
-            if path in checked_json.load(context.receipt(f"segment-{self.segment}", shard.name))["work"]:
+            if (
+                path
+                in checked_json.load_from(context.out, context.receipt(f"segment-{self.segment}", shard.name))["work"]
+            ):
                 # One after the other: memory is two of them, however many shards there are.
-                part = read_whole(context.out / path)
+                part = read_whole(context.out.path(path))
                 merged = part if merged is None else barrier.merge(pa.concat_tables([merged, part]))
         merged = barrier.nothing() if merged is None else merged
         if merged is None:
@@ -51,8 +52,8 @@ class SummaryTask:
             file = attempt.parquet(context.summary(barrier), "assets", done.schema)
             for batch in done.to_batches():
                 file.write(batch)
-            return attempt.commit(self.receipt(context), {"inputs": self.inputs})
+            return attempt.commit(self.receipt(context), {"inputs": self.fingerprint(context)})
 
 
 def read_summary(context: Context, name: str | None) -> pa.Table | None:
-    return None if name is None else pq.read_table(context.out / context.summary(name))
+    return None if name is None else pq.read_table(context.out.path(context.summary(name)))

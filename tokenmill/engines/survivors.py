@@ -32,7 +32,7 @@ class Survivors:
     def batches(self, arrived: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
         """`arrived` is told how many documents each batch had before anything was decided about them."""
         path = self._context.survivors(self._segment - 1, self._shard.name)
-        with pa.memory_map(str(self._context.out / path)) as file:
+        with pa.memory_map(str(self._context.out.path(path))) as file:
             reader = pa.ipc.open_file(file)
             for number in range(reader.num_record_batches):
                 batch = reader.get_batch(number)
@@ -98,7 +98,7 @@ class _Indexer:
 
     def __init__(self, context: Context, attempt: Attempt, barrier: Verdict, shard: InputShard) -> None:
         self._barrier = barrier
-        kept = pa.memory_map(str(context.out / context.kept(barrier.name, shard.name)))
+        kept = pa.memory_map(str(context.out.path(context.kept(barrier.name, shard.name))))
         self._kept = pa.ipc.open_file(kept)
         self._schema = index_schema(barrier)
         file = attempt.file(context.left_for_index(barrier.name, shard.name))

@@ -13,7 +13,6 @@ Spans that were cut from other documents because the source had them too are not
 
 import os
 import platform
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,17 +23,22 @@ from typing import Any
 from tokenmill.core.errors import DataError, RecipeError
 from tokenmill.core.recipe import Recipe
 from tokenmill.core.source import File
-from tokenmill.engines import directory, local
+from tokenmill.engines import directory
 from tokenmill.engines.context import Context
-from tokenmill.engines.plan import IndexShard, Plan, make_plan, open_local
+from tokenmill.engines.driver import Progress
+from tokenmill.engines.local import LocalEngine
+from tokenmill.engines.plan import IndexShard, Plan, make_plan
 from tokenmill.engines.pool import Pool
+from tokenmill.engines.run import run
 from tokenmill.engines.takedown_displaced import DisplacedDocuments, FindTask, displaced_file
 from tokenmill.engines.takedown_shard import ComposeTask, Decided
 from tokenmill.engines.takedown_tail import AGAIN, Displaced, source_of
 from tokenmill.engines.task import Task
 from tokenmill.manifests import checked_json
-from tokenmill.manifests.attempt import WORK
+from tokenmill.manifests.local_store import LocalStore
 from tokenmill.manifests.manifest import Manifest, Shard
+from tokenmill.manifests.remote_stream import open_uri
+from tokenmill.manifests.store import WORK
 from tokenmill.manifests.totals import Totals
 
 KINDS = {"documents", "dropped", "measures", "ledger", "index", "spans"}  # that lie in one file for each shard read
@@ -87,31 +91,33 @@ def files_by_shard(manifest: Manifest) -> dict[str, list[Shard]]:
     return files
 
 
-def take_down(job: Takedown, out: Path, *, workers: int, progress: local.Progress) -> Manifest:
+def take_down(job: Takedown, out: Path, *, workers: int, progress: Progress) -> Manifest:
     """Write the run without the source into `out`, or find it there; the same call goes on after a crash.
 
-    Nothing counts before manifest.json, which is last. Raises as `local.run`.
+    Nothing counts before manifest.json, which is last. Raises as `run`.
     """
     request = job.request()
-    if directory.is_finished(out):
-        directory.check_same(out, checked_json.load(out / directory.PROVENANCE)["request"], request)
-        shutil.rmtree(out / WORK, ignore_errors=True)
-        return Manifest.load(out)
+    store = LocalStore(out)
+    if directory.is_finished(store):
+        directory.check_same(store, checked_json.load_from(store, directory.PROVENANCE)["request"], request)
+        store.delete_all(WORK)
+        return Manifest.load(store)
     began, started = time.monotonic(), datetime.now(UTC)
-    with directory.claimed(out, request):
+    with directory.claimed(store, request):
         plan = _inner_plan(job, out)
-        context = Context(plan=replace(plan, recipe=job.recipe or plan.recipe), out=out)
+        context = Context(plan=replace(plan, recipe=job.recipe or plan.recipe), out=store)
         with Pool(context, workers) as pool:
             tasks: list[Task] = [
                 FindTask(run_directory=job.run, shard=s, source=job.source, composed="takedown" in job.manifest.facts)
                 for s in job.displaced.by_shard
             ]
             _all(pool, progress, "displaced documents", tasks)
-        decided = local.run(plan, out / WORK / "decided", workers=workers, progress=progress) if plan.shards else None
+        inner = store.at(f"{WORK}/decided")
+        decided = run(plan, inner, LocalEngine(workers=workers), progress=progress) if plan.shards else None
         with Pool(context, workers) as pool:
             receipts = _all(pool, progress, "shards", _compositions(job, plan, decided, out))
         manifest = _manifest(job, decided, receipts)
-        directory.sweep(out, {s.path for s in manifest.shards})
+        directory.sweep(store, {s.path for s in manifest.shards})
         inputs = checked_json.load(job.run / directory.PROVENANCE)["inputs"]
         provenance = {
             "started": started.isoformat(),
@@ -124,13 +130,13 @@ def take_down(job: Takedown, out: Path, *, workers: int, progress: local.Progres
             "inputs": {name: where for name, where in inputs.items() if source_of(name) != job.source},
             "request": request,
         }
-        checked_json.save(out / directory.PROVENANCE, provenance)
-        manifest.save(out)
-    shutil.rmtree(out / WORK, ignore_errors=True)
+        checked_json.save_in(store, directory.PROVENANCE, provenance)
+        manifest.save(store)
+    store.delete_all(WORK)
     return manifest
 
 
-def _all(pool: Pool, progress: local.Progress, name: str, tasks: list[Task]) -> list[dict[str, Any]]:
+def _all(pool: Pool, progress: Progress, name: str, tasks: list[Task]) -> list[dict[str, Any]]:
     receipts: dict[int, dict[str, Any]] = {}
     progress.phase(name, len(tasks), 0, 0)
 
@@ -156,7 +162,7 @@ def _inner_plan(job: Takedown, out: Path) -> Plan:
             sources.append(
                 DisplacedDocuments(name=facts["name"], priority=facts["priority"], files=files, counts=counts)
             )
-    return make_plan(job.tail, sources, open_local, parents=job.parents, index=job.index)
+    return make_plan(job.tail, sources, open_uri, parents=job.parents, index=job.index)
 
 
 def _compositions(job: Takedown, plan: Plan, decided: Manifest | None, out: Path) -> list[Task]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +16,11 @@ from tokenmill.engines.address import read_whole
 from tokenmill.engines.context import Context
 from tokenmill.engines.takedown_rows import Places, read_rows
 from tokenmill.engines.takedown_tail import AGAIN, is_of
-from tokenmill.engines.task import Report
+from tokenmill.engines.task import Receipt, Report, Task
 from tokenmill.manifests import ledger
-from tokenmill.manifests.attempt import WORK, Attempt
+from tokenmill.manifests.attempt import Attempt
 from tokenmill.manifests.parquet_file import conform
+from tokenmill.manifests.store import WORK, Store
 
 # Of each displaced document: its row in the shard that read it, and which file of dropped/ has it at which place.
 FOUND_AT = pa.schema([("row", pa.int64()), ("file", pa.string()), ("place", pa.int64())])
@@ -48,7 +48,7 @@ class DisplacedDocuments(Source):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FindTask:
+class FindTask(Task):
     """Find the displaced documents of one shard, in order of rows. Memory: their text, 100 bytes for each dropped."""
 
     run_directory: Path
@@ -60,10 +60,10 @@ class FindTask:
     def describe(self, context: Context) -> str:
         return f"displaced documents of {self.shard}"
 
-    def receipt(self, context: Context) -> Path:
+    def receipt(self, context: Context) -> str:
         return context.receipt("displaced", self.shard)
 
-    def run(self, context: Context, report: Report) -> dict[str, Any]:
+    def run(self, context: Context, report: Report) -> Receipt:
         books = pq.read_table(self.run_directory / f"ledger/{self.shard}.parquet")
         theirs = pc.and_(pc.equal(books["fate"], ledger.DUPLICATE), is_of(books["keeper_shard"], self.source))
         books = books.append_column("theirs", theirs)
@@ -77,7 +77,8 @@ class FindTask:
             with pa.ipc.new_file(attempt.file(displaced_file(self.shard)), documents.schema) as writer:
                 for batch in _sized(documents):
                     writer.write_batch(batch)
-            return attempt.commit(self.receipt(context), {"inputs": self.inputs, "documents": documents.num_rows})
+            body = {"inputs": self.fingerprint(context), "documents": documents.num_rows}
+            return attempt.commit(self.receipt(context), body)
 
 
 def left_in(context: Context, shard: str) -> dict[str, pa.StringArray]:
@@ -89,9 +90,9 @@ def left_in(context: Context, shard: str) -> dict[str, pa.StringArray]:
     return files
 
 
-def displaced_rows(out: Path, shard: str) -> Places:
+def displaced_rows(out: Store, shard: str) -> Places:
     """For each displaced document of a shard, the row it was read at; ascending."""
-    rows: Places = read_whole(out / displaced_file(shard))["row"].to_numpy()
+    rows: Places = read_whole(out.path(displaced_file(shard)))["row"].to_numpy()
     return rows
 
 

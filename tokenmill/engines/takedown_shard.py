@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,7 @@ from tokenmill.engines.context import Context
 from tokenmill.engines.takedown_displaced import displaced_file, displaced_rows
 from tokenmill.engines.takedown_rows import Batches, Places, merged, numbered, one_batch, read_rows, without
 from tokenmill.engines.takedown_tail import is_of
-from tokenmill.engines.task import Report
+from tokenmill.engines.task import Receipt, Report, Task
 from tokenmill.manifests import ledger
 from tokenmill.manifests.attempt import Attempt
 from tokenmill.manifests.manifest import Shard
@@ -37,7 +36,7 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ComposeTask:
+class ComposeTask(Task):
     """Write one shard; what does not change is linked. Memory: its ledger and measures, and a batch of the rest."""
 
     run_directory: Path
@@ -50,10 +49,10 @@ class ComposeTask:
     def describe(self, context: Context) -> str:
         return f"{self.shard} without {self.source}"
 
-    def receipt(self, context: Context) -> Path:
+    def receipt(self, context: Context) -> str:
         return context.receipt("composed", self.shard)
 
-    def run(self, context: Context, report: Report) -> dict[str, Any]:
+    def run(self, context: Context, report: Report) -> Receipt:
         """The receipt has `linked` (paths), `totals`, and `spans`: how many were cut for the sake of the source."""
         old = {f.path: f for f in self.files}
         spans = {path: _of_source(self.run_directory / path, self.source) for path in old if old[path].kind == "spans"}
@@ -71,7 +70,7 @@ class ComposeTask:
                     linked.append(link(self.run_directory, context.out, old[path]).path)
             books = new.books if new else pq.read_table(self.run_directory / f"ledger/{self.shard}.parquet")
             body = {"linked": linked, "spans": sum(spans.values()), "totals": Totals.of(books).as_json()}
-            return attempt.commit(self.receipt(context), {"inputs": self.inputs, **body})
+            return attempt.commit(self.receipt(context), {"inputs": self.fingerprint(context), **body})
 
 
 class _Composed:
@@ -138,7 +137,7 @@ class _Composed:
 
     def _taken(self, path: str) -> Places:
         """Where in a file of dropped/ the displaced documents are; ascending."""
-        found = read_whole(self._context.out / displaced_file(self._task.shard)).select(["file", "place"])
+        found = read_whole(self._context.out.path(displaced_file(self._task.shard))).select(["file", "place"])
         places: Places = np.sort(found.filter(pc.equal(found["file"], path))["place"].to_numpy())
         return places
 

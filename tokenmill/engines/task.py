@@ -1,28 +1,35 @@
 """A unit of work that an engine may place anywhere, run twice, or run again after a crash."""
 
+from abc import abstractmethod
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 from tokenmill.engines.context import Context
 
 Report = Callable[[dict[str, int]], None]  # documents, kept and bytes since the last call
+Receipt = dict[str, Any]  # what a task leaves last: `inputs`, `files`, `work`, and what it counted
 
 
 class Task(Protocol):
     """Small and picklable; all that is large is in the Context, which workers hold already."""
 
-    @property
-    def inputs(self) -> str:
-        """Fingerprint of everything the task's result depends on: a receipt counts only for the same."""
-        ...
+    inputs: str  # fingerprint of the run up to here
 
+    @abstractmethod
     def describe(self, context: Context) -> str:
         """For people: what this task works on."""
-        ...
+        raise NotImplementedError
 
-    def receipt(self, context: Context) -> Path: ...
+    @abstractmethod
+    def receipt(self, context: Context) -> str:
+        """The receipt's name in the run's store."""
+        raise NotImplementedError
 
-    def run(self, context: Context, report: Report) -> dict[str, Any]:
+    @abstractmethod
+    def run(self, context: Context, report: Report) -> Receipt:
         """Do the work, commit it, return the receipt's body."""
-        ...
+        raise NotImplementedError
+
+    def fingerprint(self, context: Context) -> str:
+        """Of everything that the result depends on: a receipt counts only for the same."""
+        return self.inputs

@@ -18,16 +18,17 @@ from tokenmill.ingest.rows import Row, Rows
 BOM = b"\xef\xbb\xbf"
 
 
-def splits(file: File, head: bytes, compression: str) -> list[Split]:
-    """Ranges of a plain file; one split for a compressed one. `head`: its first bytes, decompressed.
+def splits(file: File, head: bytes, compression: str, growth: int = 1) -> list[Split]:
+    """Ranges of a plain file, of SPLIT_BYTES times `growth`; one split for a compressed one.
 
+    `head`: its first bytes, decompressed.
     Raises DataError for a JSON array.
     """
     if head.removeprefix(BOM).lstrip()[:1] == b"[":
         raise DataError(f"{file.name}: holds a JSON array, want one object per line; convert it, say by jq -c '.[]'")
     if compression:
         return [Split(file=file, start=0, stop=file.size, bytes=file.size)]
-    starts = range(0, max(file.size, 1), SPLIT_BYTES)
+    starts = range(0, max(file.size, 1), SPLIT_BYTES * growth)
     stops = [*starts[1:], file.size]
     return [
         Split(file=file, start=start, stop=stop, bytes=stop - start) for start, stop in zip(starts, stops, strict=True)

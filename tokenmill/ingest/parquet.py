@@ -20,8 +20,8 @@ MAGIC = b"PAR1"
 BATCH_ROWS = 16_384  # at most; fewer where the rows of a group are long
 
 
-def splits(file: File, stream: BinaryIO, keeps_ids: bool) -> list[Split]:
-    """Runs of row groups of at least SPLIT_BYTES, uncompressed; a file without rows is one empty split.
+def splits(file: File, stream: BinaryIO, keeps_ids: bool, growth: int = 1) -> list[Split]:
+    """Runs of row groups of at least SPLIT_BYTES times `growth`, uncompressed; a file without rows is one empty split.
 
     Raises DataError for a file that is no Parquet, or has no column `text` of strings, or a name twice.
     """
@@ -46,7 +46,7 @@ def splits(file: File, stream: BinaryIO, keeps_ids: bool) -> list[Split]:
     start = size = 0
     for group in range(metadata.num_row_groups):
         size += max(metadata.row_group(group).total_byte_size, 0)  # damaged footers have held less
-        if size >= SPLIT_BYTES or group == metadata.num_row_groups - 1:
+        if size >= SPLIT_BYTES * growth or group == metadata.num_row_groups - 1:
             cuts.append(Split(file=file, start=start, stop=group + 1, bytes=size))
             start, size = group + 1, 0
     return cuts or [Split(file=file, start=0, stop=0, bytes=0)]

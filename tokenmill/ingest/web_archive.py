@@ -32,15 +32,17 @@ from tokenmill.ingest.web_record import row_or_kind
 LAYOUTS: dict[str, Layout] = {"warc": WarcLayout(), "arc": ArcLayout()}
 
 
-def splits(file: File, head: bytes, family: str, compression: str) -> list[Split]:
-    """Ranges of SPLIT_BYTES; one split where a file is compressed as a whole. `head`: its first bytes."""
+def splits(file: File, head: bytes, family: str, compression: str, growth: int = 1) -> list[Split]:
+    """Ranges of SPLIT_BYTES times `growth`; one split where a file is compressed as a whole.
+
+    `head`: its first bytes.
+    """
     whole = Split(file=file, start=0, stop=file.size, bytes=file.size)
     if compression not in ("", "gz") or (compression == "gz" and _is_one_member(head, LAYOUTS[family])):
         return [whole]
-    starts = range(0, max(file.size, 1), SPLIT_BYTES)
-    return [
-        replace(whole, start=start, stop=min(start + SPLIT_BYTES, file.size), searched=start > 0) for start in starts
-    ]
+    size = SPLIT_BYTES * growth
+    starts = range(0, max(file.size, 1), size)
+    return [replace(whole, start=start, stop=min(start + size, file.size), searched=start > 0) for start in starts]
 
 
 def _is_one_member(head: bytes, layout: Layout) -> bool:

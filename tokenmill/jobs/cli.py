@@ -6,7 +6,25 @@ import sys
 import typer
 
 from tokenmill.core.errors import DataError, EngineError, RecipeError, TokenmillError
-from tokenmill.jobs import blend, demo, run, takedown, tokenize, train, verify, what_if, why
+from tokenmill.jobs import (
+    blend,
+    cancel,
+    demo,
+    fire,
+    inventory,
+    logs,
+    run,
+    status,
+    submit,
+    takedown,
+    task,
+    tokenize,
+    train,
+    verify,
+    what_if,
+    why,
+    work,
+)
 from tokenmill.jobs.console import warn
 
 EXIT_CODES: dict[type[TokenmillError], int] = {RecipeError: 2, DataError: 3, EngineError: 4}
@@ -28,6 +46,14 @@ app.command("tokenize")(tokenize.command)
 app.command("blend")(blend.command)
 app.command("train")(train.command)
 app.command("demo")(demo.command)
+app.command("inventory")(inventory.command)
+app.command("submit")(submit.command)
+app.command("status")(status.command)
+app.command("logs")(logs.command)
+app.command("cancel")(cancel.command)
+app.command("fire")(fire.command)
+app.command("task")(task.command)
+app.command("work")(work.command)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,4 +80,4 @@ def main(arguments: list[str] | None = None) -> int:
 def _complain(error: TokenmillError, code: int, arguments: list[str]) -> None:
     warn(f"tokenmill: {error}")
     if "--json" in arguments:
-        print(json.dumps({"error": type(error).__name__, "message": str(error), "exit_code": code}))
+        print(json.dumps({**error.facts, "error": type(error).__name__, "message": str(error), "exit_code": code}))

@@ -13,6 +13,7 @@ from tokenmill.jobs import blend as blend_job
 from tokenmill.jobs import tokenize as tokenize_job
 from tokenmill.jobs import train as train_job
 from tokenmill.jobs.demo_input import write_inputs
+from tokenmill.jobs.engines import chosen_engine
 from tokenmill.jobs.recipes import find_recipe
 from tokenmill.jobs.run import funnel, run_recipe
 from tokenmill.manifests.checked_json import write_whole
@@ -72,8 +73,8 @@ def command(
     for name, per_shard in SHARD_TOKENS.items():
         tokenize_job.command(
             source=[str(out / name)],
-            tokenizer=tokenizer,
-            out=out / "tokens" / name,
+            tokenizer=str(tokenizer),
+            out=str(out / "tokens" / name),
             holdout=0.05,
             shard_tokens=per_shard,
             workers=workers,
@@ -95,7 +96,9 @@ def command(
 
 
 def _run(recipe: str, sources: list[str], out: Path, workers: int | None) -> Manifest:
-    manifest = run_recipe(find_recipe(recipe), sources, out, workers, {}, False, quiet=True)
+    manifest = run_recipe(
+        find_recipe(recipe), sources, str(out), chosen_engine("local", workers=workers), {}, False, quiet=True
+    )
     assert manifest is not None
     print(f"  {manifest.totals['kept']:,} of {manifest.totals['documents_in']:,} documents kept")
     return manifest

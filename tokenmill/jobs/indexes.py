@@ -7,6 +7,7 @@ from tokenmill.core.errors import DataError, RecipeError
 from tokenmill.core.recipe import Recipe
 from tokenmill.engines.plan import IndexShard
 from tokenmill.jobs.console import warn
+from tokenmill.jobs.places import run_at
 from tokenmill.manifests.manifest import Manifest
 
 IDENTITY_DIGITS = 12  # of a run's identity, in the names of its shards
@@ -27,10 +28,11 @@ def find_index(recipe: Recipe, runs: list[str]) -> tuple[list[IndexShard], list[
     shards: list[IndexShard] = []
     identities: list[str] = []
     for place, run in enumerate(runs):
-        if not Path(run).exists():
-            raise RecipeError(f"--against {run}: no such run")
-        manifest = Manifest.load(Path(run))
-        folder = Path(run) if Path(run).is_dir() else Path(run).parent
+        try:
+            store = run_at(run)
+        except RecipeError as error:
+            raise RecipeError(f"--against {run}: no such run") from error
+        manifest = Manifest.load(store)
         held = {Path(s.path).parent.name for s in manifest.of_kind("index")}
         versions = {str(step["name"]): step.get("index_version") for step in manifest.steps}
         if not held:
@@ -44,10 +46,10 @@ def find_index(recipe: Recipe, runs: list[str]) -> tuple[list[IndexShard], list[
                     f"{version}); give that step the same ones"
                 )
         for shard in manifest.of_kind("index"):
-            size = (folder / shard.path).stat().st_size if (folder / shard.path).is_file() else None
+            size = store.size(shard.path)
             if size != shard.bytes:
                 found = "missing" if size is None else f"{size:,} bytes, the manifest says {shard.bytes:,}"
-                raise DataError(f"{folder / shard.path}: {found}; make that run again with --index")
+                raise DataError(f"{store.uri}/{shard.path}: {found}; make that run again with --index")
         if manifest.identity in identities:
             raise RecipeError(f"{run}: named twice in --against")
         identities.append(manifest.identity)
@@ -56,5 +58,5 @@ def find_index(recipe: Recipe, runs: list[str]) -> tuple[list[IndexShard], list[
         hashes = {s.path: s.sha256 for s in manifest.of_kind("index")}
         for name in names:
             of = {barrier: hashes[f"index/{barrier}/{name}.parquet"] for barrier in wanted}
-            shards.append(IndexShard(name=f"{known}/{name}", run=folder, shard=name, sha256=of, priority=priority))
+            shards.append(IndexShard(name=f"{known}/{name}", run=store, shard=name, sha256=of, priority=priority))
     return shards, identities

@@ -1,6 +1,5 @@
 """`tokenmill run`: a recipe over sources, into a directory."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,37 +11,50 @@ import typer
 from tokenmill.core.barrier import Verdict
 from tokenmill.core.errors import RecipeError
 from tokenmill.core.recipe import Recipe
-from tokenmill.engines import local
-from tokenmill.engines.plan import Plan, make_plan, open_local
+from tokenmill.engines.plan import Plan, make_plan
+from tokenmill.engines.run import run
+from tokenmill.engines.workers import Engine
 from tokenmill.jobs.console import show
+from tokenmill.jobs.engines import chosen_engine
 from tokenmill.jobs.indexes import find_index
+from tokenmill.jobs.places import out_at, scratch_folder
 from tokenmill.jobs.progress import ConsoleProgress
 from tokenmill.jobs.recipes import recipe_with
-from tokenmill.jobs.sources import check_apart, find_sources
+from tokenmill.jobs.sources import Inputs, check_apart, find_sources
+from tokenmill.jobs.watch import Watch, watched
 from tokenmill.kernels.device import Device, choose
+from tokenmill.manifests.asset_cache import share_assets, use_assets
 from tokenmill.manifests.manifest import Manifest
-
-ENGINES = ("local",)
+from tokenmill.manifests.remote_stream import open_uri
 
 
 def command(
     recipe: Annotated[str, typer.Argument(help="A recipe's name, or file.py:NAME.")],
     source: Annotated[list[str], typer.Option(help="PATH or NAME=PATH: file, folder, quoted glob or run; repeatable.")],
-    out: Annotated[Path, typer.Option(help="The run's directory: new, or this very run unfinished.")],
-    engine: Annotated[str, typer.Option(help="Where the work runs.")] = "local",
+    out: Annotated[str, typer.Option(help="The run's directory or URL: new, or this very run unfinished.")],
+    engine: Annotated[str, typer.Option(help="Where the work runs: local, spark, dask or datatrove.")] = "local",
     workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
+    master: Annotated[str | None, typer.Option(help="Of Spark; by default spark-submit's, or all cores here.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of Dask's; by default processes here.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda, for kernels that give the same on both.")] = "cpu",
     set_: Annotated[list[str] | None, typer.Option("--set", help="step.field=value; repeatable.")] = None,
     against: Annotated[
         list[str] | None, typer.Option(help="A run with an index: leave out what it has already; repeatable.")
     ] = None,
     index: Annotated[bool, typer.Option("--index", help="Write what later runs need for --against.")] = False,
+    assets: Annotated[
+        str | None, typer.Option(help="PATH or URL that all workers reach: models and lists are put there by content.")
+    ] = None,
+    metrics_file: Annotated[
+        str | None, typer.Option(help="Prometheus metrics: a text file, or [HOST]:PORT to serve them on.")
+    ] = None,
+    openlineage: Annotated[str | None, typer.Option(help="OpenLineage events: an http URL, or a file.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and do nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
     """Run a recipe: every document that goes in has one fate when it is done."""
-    if engine not in ENGINES:
-        raise RecipeError(f"--engine {engine}: this version has {', '.join(ENGINES)}")
+    where = chosen_engine(engine, workers=workers, master=master, scheduler=scheduler)
+    use_assets(assets, scratch_folder())
     chosen = recipe_with(recipe, set_ or [])
     if index and not any(isinstance(step, Verdict) and step.index is not None for step in chosen.steps):
         raise RecipeError(f"--index: {chosen.name} has no step that leaves an index; run it without")
@@ -51,21 +63,23 @@ def command(
         chosen,
         source,
         out,
-        workers,
+        where,
         {},
         as_json,
         overrides=list(set_ or []),
         against=against or [],
         device=found_device(device),
         plan_only=plan,
+        assets=assets,
+        watch=Watch(name=chosen.name, engine=engine, prometheus=metrics_file, openlineage=openlineage),
     )
 
 
 def run_recipe(
     recipe: Recipe,
-    sources: list[str],
-    out: Path,
-    workers: int | None,
+    sources: list[str] | Inputs,
+    out: str,
+    engine: Engine,
     facts: dict[str, Any],
     as_json: bool,
     *,
@@ -74,17 +88,20 @@ def run_recipe(
     device: Device = "cpu",
     plan_only: bool = False,
     quiet: bool = False,
+    watch: Watch | None = None,
+    assets: str | None = None,
 ) -> Manifest | None:
     """Plan, run and (unless `quiet`) print the result; the manifest, or None if only the plan was wanted."""
-    if workers is not None and workers < 1:
-        raise RecipeError(f"--workers {workers}: want 1 or more")
-    check_apart(sources, out)
-    inputs = find_sources(sources)
+    if isinstance(sources, Inputs):
+        inputs = sources
+    else:
+        check_apart(sources, out)
+        inputs = find_sources(sources)
     index, indexed = find_index(recipe, list(against))
     plan = make_plan(
         recipe,
         inputs.sources,
-        open_local,
+        open_uri,
         parents=[*inputs.parents, *indexed],
         index=index,
         overrides=overrides or [],
@@ -93,12 +110,21 @@ def run_recipe(
     if plan_only:
         show(_plan_facts(plan), as_json, _plan_text(plan))
         return None
-    with ConsoleProgress(quiet=as_json) as progress:
-        manifest = local.run(
-            plan, out, workers=workers or len(os.sched_getaffinity(0)), progress=progress, device=device
+    with ConsoleProgress(quiet=as_json) as console, watched(watch, plan, out, console) as progress:
+        if assets is not None:
+            share_assets(assets, scratch_folder(), [a for step in recipe.all_steps() for a in step.assets()])
+        manifest = run(
+            plan,
+            out_at(out),
+            engine,
+            progress=progress,
+            device=device,
+            assets=assets,
+            scratch=scratch_folder(),
         )
+        progress.finished(manifest)
     if not quiet:
-        told = {"identity": manifest.identity, "recipe": manifest.recipe, "totals": manifest.totals, "out": str(out)}
+        told = {"identity": manifest.identity, "recipe": manifest.recipe, "totals": manifest.totals, "out": out}
         show(told, as_json, funnel(manifest, out))
     return manifest
 
@@ -112,7 +138,7 @@ def found_device(name: str) -> Device:
     return cast(Device, name)
 
 
-def funnel(manifest: Manifest, out: Path) -> str:
+def funnel(manifest: Manifest, out: str | Path) -> str:
     """From records to what was kept, a line each."""
     totals = manifest.totals
     lines = [f"{manifest.recipe}: {totals['documents_in']:,} documents in"]

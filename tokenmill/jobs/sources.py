@@ -1,18 +1,30 @@
-"""From --source arguments to Sources: files, folders, globs, runs."""
+"""From --source arguments to Sources: files, folders, globs, runs and inventories, here or at a URL."""
 
 import glob
+import os
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from tokenmill.core.errors import RecipeError
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tokenmill.core.errors import DataError, RecipeError
 from tokenmill.core.source import File, Source
 from tokenmill.ingest.files import Files
 from tokenmill.ingest.formats import HEAD_BYTES, recognised
+from tokenmill.ingest.inventory import from_rows, is_inventory
 from tokenmill.jobs.console import warn
+from tokenmill.jobs.places import scratch_folder
+from tokenmill.jobs.remote_sources import remote_files
 from tokenmill.manifests import manifest
-from tokenmill.manifests.manifest import Manifest
+from tokenmill.manifests.current_pointer import followed
+from tokenmill.manifests.listing import fixed_part, is_pattern
+from tokenmill.manifests.local_store import LocalStore
+from tokenmill.manifests.manifest import Manifest, Shard
+from tokenmill.manifests.remote_stream import open_uri
+from tokenmill.manifests.store import Store, is_remote, store_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +36,8 @@ class Inputs:
 
 
 def find_sources(arguments: list[str]) -> Inputs:
-    """Each argument is PATH or NAME=PATH; PATH is a file, a folder, a glob, a run's directory or its manifest.
+    """Each argument is PATH or NAME=PATH; PATH is a file, a folder, a glob, a run's directory or its manifest, an
+    inventory, or the URL of one of these.
 
     An unnamed source is called `source`, or `source-1`, `source-2`, ... by its place among several: never after its
     path, which must not change what comes out. Earlier sources have priority over later ones.
@@ -36,26 +49,39 @@ def find_sources(arguments: list[str]) -> Inputs:
     parents: list[str] = []
     for place, argument in enumerate(arguments):
         name, path = _named(argument)
+        path = followed(path)
         name = name or ("source" if len(arguments) == 1 else f"source-{place + 1}")
-        run = _run_directory(path)
+        run = _run(path)
         if run is not None:
             made = Manifest.load(run)
-            files = tuple(_file(s.path, run / s.path) for s in made.of_kind("documents") if s.rows)
+            files = tuple(_file_of_run(run, s) for s in made.of_kind("documents") if s.rows)
             if not files:
                 raise RecipeError(f"{path}: this run holds no documents to read ({made.recipe}); name one that does")
             sources.append(Files(name=name, priority=place, files=files, keeps_ids=True))
             parents.append(made.identity)
+        elif (rows := _inventory(path)) is not None:
+            sources.append(from_rows(rows, name, place))
         else:
-            sources.append(Files(name=name, priority=place, files=_files(path)))
+            found = remote_files(path) if is_remote(path) else _files(path.removeprefix("file://"))
+            sources.append(Files(name=name, priority=place, files=found))
     return Inputs(tuple(sources), tuple(parents))
 
 
-def check_apart(arguments: list[str], out: Path) -> None:
+def check_apart(arguments: list[str], out: str) -> None:
     """Raises RecipeError if `out` lies in a folder that is read: the same command would then read its own output."""
     for argument in arguments:
-        place = Path(_named(argument)[1])
-        if place.is_dir() and out.resolve().is_relative_to(place.resolve()) and _run_directory(str(place)) is None:
-            raise RecipeError(f"--out {out} lies within --source {place}; choose an --out outside of what is read")
+        path = _named(argument)[1].removeprefix("file://")
+        if is_remote(path) != is_remote(out):
+            continue
+        if is_remote(path):
+            top = fixed_part(path)
+            is_within = f"{out.rstrip('/')}/".startswith(f"{top.rstrip('/')}/") and _run(path) is None
+        else:
+            place = Path(path).resolve()
+            made = Path(out.removeprefix("file://")).resolve()
+            is_within = place.is_dir() and made.is_relative_to(place) and _run(path) is None
+        if is_within:
+            raise RecipeError(f"--out {out} lies within --source {path}; choose an --out outside of what is read")
 
 
 def _named(argument: str) -> tuple[str | None, str]:
@@ -65,11 +91,32 @@ def _named(argument: str) -> tuple[str | None, str]:
     return None, argument
 
 
-def _run_directory(path: str) -> Path | None:
-    place = Path(path)
+def _run(path: str) -> Store | None:
+    """The run that lies at a path or URL, itself or its manifest; None for anything else."""
+    if is_remote(path):
+        store = store_at(path.rstrip("/").removesuffix(f"/{manifest.FILE}"), scratch_folder())
+        return store if not is_pattern(path) and store.exists(manifest.FILE) else None
+    place = Path(path.removeprefix("file://"))
     if place.name == manifest.FILE and place.is_file():
-        return place.parent
-    return place if (place / manifest.FILE).is_file() else None
+        place = place.parent
+    return LocalStore(place) if (place / manifest.FILE).is_file() else None
+
+
+def _file_of_run(run: Store, shard: Shard) -> File:
+    if isinstance(run, LocalStore):
+        return _file(shard.path, run.root / shard.path)
+    return File(name=shard.path, uri=f"{run.uri}/{shard.path}", size=shard.bytes)  # no request: the manifest knows
+
+
+def _inventory(path: str) -> pa.Table | None:
+    """The rows of one, or None for any other file."""
+    if not path.endswith(".parquet") or is_pattern(path) or not (is_remote(path) or Path(path).is_file()):
+        return None
+    try:
+        with open_uri(path) as stream:
+            return pq.read_table(stream) if is_inventory(pq.read_schema(stream)) else None
+    except (pa.ArrowException, OSError, ValueError, DataError):  # whoever reads it as documents says what is wrong
+        return None
 
 
 def _files(path: str) -> tuple[File, ...]:
@@ -120,7 +167,7 @@ def _file(name: str, path: Path, named: bool = False) -> File:
             )
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
-    return File(name=name, uri=str(path), size=facts.st_size, modified_ns=facts.st_mtime_ns)
+    return File(name=name, uri=os.path.abspath(path), size=facts.st_size, modified_ns=facts.st_mtime_ns)
 
 
 def _head(path: Path) -> bytes:

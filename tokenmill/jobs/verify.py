@@ -1,28 +1,27 @@
 """`tokenmill verify`: is a run still what its manifest says?"""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tokenmill.core.errors import DataError, RecipeError
 from tokenmill.jobs.console import show
+from tokenmill.jobs.places import run_at
 from tokenmill.manifests.verify import Verification, verify
 
 SHOWN = 20  # problems printed; --json has them all
 
 
 def command(
-    directory: Annotated[Path, typer.Argument(help="A finished run.")],
+    directory: Annotated[str, typer.Argument(help="A finished run: its directory or URL.")],
     sample: Annotated[
         str, typer.Option(help="Share of the files to re-read, such as 1% or 0.01; the others by size alone.")
     ] = "100%",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
     """Re-read a run: hashes, rows, fates, sums, tokens. Prints its identity; exit 3 if anything differs."""
-    if not directory.is_dir():
-        raise RecipeError(f"{directory}: no such directory")
-    found = verify(directory, _share(sample))
+    run = run_at(directory)
+    found = verify(run, _share(sample))
     facts = {
         "identity": found.identity,
         "ok": found.ok,
@@ -50,7 +49,7 @@ def _share(sample: str) -> float:
     return share
 
 
-def _text(directory: Path, found: Verification) -> str:
+def _text(directory: str, found: Verification) -> str:
     if found.ok:
         return (
             f"{directory}: {found.files} files, {found.bytes:,} bytes, as the manifest says\nidentity {found.identity}"

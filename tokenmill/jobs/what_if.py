@@ -18,9 +18,11 @@ from tokenmill.core.recipe import Recipe
 from tokenmill.core.stage import Filter, Measure, Stage
 from tokenmill.jobs.console import show
 from tokenmill.jobs.overrides import with_overrides
+from tokenmill.jobs.places import run_at
 from tokenmill.jobs.recipes import recipe_with
 from tokenmill.manifests import ledger
 from tokenmill.manifests.manifest import Manifest
+from tokenmill.manifests.store import Store
 
 
 @dataclass(slots=True)
@@ -36,15 +38,14 @@ class Answer:
 
 
 def command(
-    directory: Annotated[Path, typer.Argument(help="A finished run.")],
+    directory: Annotated[str, typer.Argument(help="A finished run: its directory or URL.")],
     set_: Annotated[list[str], typer.Option("--set", help="step.field=value; repeatable.")],
     recipe: Annotated[str | None, typer.Option(help="The run's recipe, if it is your own: file.py:NAME.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
     """Count what would change if a filter's bound were another. Reads no text and runs nothing."""
-    if not directory.is_dir():
-        raise RecipeError(f"{directory}: no such directory")
-    manifest = Manifest.load(directory)
+    run = run_at(directory)
+    manifest = Manifest.load(run)
     was = recipe_with(recipe or manifest.name, manifest.overrides)
     was = replace(was, indexes=bool(manifest.of_kind("index")))
     if f"{was.name}@{was.version}" != manifest.recipe:
@@ -54,7 +55,7 @@ def command(
         )
     then = with_overrides(was, set_)
     _check_only_filters_change(was, then)
-    answer = ask(directory, manifest, then)
+    answer = ask(run, manifest, then)
     facts = {
         "documents": answer.documents,
         "kept_now": answer.kept_now,
@@ -66,7 +67,7 @@ def command(
     show(facts, as_json, _text(answer, then))
 
 
-def ask(directory: Path, manifest: Manifest, recipe: Recipe) -> Answer:
+def ask(run: Store, manifest: Manifest, recipe: Recipe) -> Answer:
     """What `recipe`, which differs in filters alone, would have done with the documents of this run."""
     answer = Answer()
     falls: dict[str, int] = {}  # id -> the first step at which a document of that id would now fall
@@ -74,10 +75,10 @@ def ask(directory: Path, manifest: Manifest, recipe: Recipe) -> Answer:
     pieces: list[_Cut] = []
     place = {step.name: n for n, step in enumerate(recipe.steps)}
     for shard in manifest.of_kind("ledger"):
-        books = pq.read_table(directory / shard.path)
-        measures = pq.read_table(directory / shard.path.replace("ledger/", "measures/", 1))
+        books = pq.read_table(run.path(shard.path))
+        measures = pq.read_table(run.path(shard.path.replace("ledger/", "measures/", 1)))
         ends = _ask_shard(books, measures, recipe, answer, falls, pending)
-        pieces += _cuts(directory, manifest, Path(shard.path).stem, ends, place)
+        pieces += _cuts(run, manifest, Path(shard.path).stem, ends, place)
     never = len(recipe.steps)
     for (keeper, step), n in pending.items():
         if falls.get(keeper, never) < step:
@@ -104,14 +105,14 @@ class _Cut:
 
 
 def _cuts(
-    directory: Path, manifest: Manifest, shard: str, ends: Mapping[int, tuple[int, str | None]], place: dict[str, int]
+    run: Store, manifest: Manifest, shard: str, ends: Mapping[int, tuple[int, str | None]], place: dict[str, int]
 ) -> list[_Cut]:
     """The documents of one shard that lose text to a verdict which they reach; each once, by the first such verdict."""
     held = {file.path for file in manifest.of_kind("spans")}
     found: dict[int, _Cut] = {}
     for stage, n in place.items():
         if (path := f"spans/{shard}.{stage}.parquet") in held:
-            table = pq.read_table(directory / path, columns=["row", "keeper"])
+            table = pq.read_table(run.path(path), columns=["row", "keeper"])
             for row, keeper in zip(table["row"].to_pylist(), table["keeper"].to_pylist(), strict=True):
                 end, rule = ends.get(row, (-1, None))
                 if end >= n:

@@ -1,30 +1,29 @@
 """`tokenmill why`: the fate of one document, with the numbers that decided it."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tokenmill.core.errors import DataError, RecipeError
 from tokenmill.jobs.console import show
+from tokenmill.jobs.places import run_at
 from tokenmill.manifests import checked_json, ledger
 from tokenmill.manifests.fate import Fate, chain_of, fates_of
 from tokenmill.manifests.verify import PROVENANCE
 
 
 def command(
-    directory: Annotated[Path, typer.Argument(help="A finished run.")],
+    directory: Annotated[str, typer.Argument(help="A finished run: its directory or URL.")],
     document: Annotated[str, typer.Argument(metavar="ID", help="A document's id, or the beginning of one.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
     """Say what became of a document, by which rule, at which value."""
-    if not directory.is_dir():
-        raise RecipeError(f"{directory}: no such directory")
-    found = fates_of(directory, document.lower())
+    run = run_at(directory)
+    found = fates_of(run, document.lower())
     if not found:
         raise RecipeError(f"{document}: no document of this run has an id that begins so")
-    inputs = checked_json.load(directory / PROVENANCE)["inputs"]
-    chains = [chain_of(directory, f.row) for f in found]
+    inputs = checked_json.load_from(run, PROVENANCE)["inputs"]
+    chains = [chain_of(run, f.row) for f in found]
     facts = [
         f.row | {"measures": f.measures, "spans": f.spans, "keepers": chain, "read_from": inputs.get(f.row["shard"])}
         for f, chain in zip(found, chains, strict=True)

@@ -1,13 +1,12 @@
 """One attempt at one task: files under names of its own, then one commit, or nothing.
 
-A task may run twice, die half-way or be raced by a copy of itself. Its files lie in a folder of this attempt
-until they are complete and on disk; then each is renamed to its final name and one small receipt is written,
-last. What no receipt names does not exist for the engine.
+A task may run twice, die half-way or be raced by a copy of itself. Its files lie in a local folder of this attempt
+until they are complete and on disk; then each gets its final name in the run's store, whole, and one small receipt is
+written, last. What no receipt names does not exist for the engine.
 """
 
 import os
 import shutil
-import uuid
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,22 +20,20 @@ from tokenmill.manifests import checked_json
 from tokenmill.manifests.hashing_file import HashingFile
 from tokenmill.manifests.manifest import Shard
 from tokenmill.manifests.parquet_file import ParquetFile
-
-WORK = "_work"  # everything of a run that is not finished; gone when it is
-ATTEMPTS = f"{WORK}/attempts"
+from tokenmill.manifests.store import Store
 
 
 class Attempt:
-    """Opens files under `out` for one task and commits them together. Use as a context manager."""
+    """Opens files for one task and commits them to a store together. Use as a context manager."""
 
-    def __init__(self, out: Path) -> None:
-        self._out = out
-        self._folder = out / ATTEMPTS / uuid.uuid4().hex
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._folder = store.scratch()
         self._files: dict[str, tuple[str | None, HashingFile, ParquetFile | None]] = {}
         self._rows: dict[str, int] = {}
 
     def file(self, path: str, kind: str | None = None) -> HashingFile:
-        """A new file that will be `path` under the run's directory; without a `kind` it is the engine's own."""
+        """A new file that will be `path` in the store; without a `kind` it is the engine's own."""
         temporary = self._folder / path
         temporary.parent.mkdir(parents=True, exist_ok=True)
         file = HashingFile(temporary)
@@ -59,8 +56,11 @@ class Attempt:
         """State the rows of a file that is not Parquet."""
         self._rows[path] = rows
 
-    def commit(self, receipt: Path, body: dict[str, Any]) -> dict[str, Any]:
-        """Check and publish every file opened, then the receipt. Returns the receipt's body, `files` included."""
+    def commit(self, receipt: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Check and publish every file opened, then the receipt. Returns the receipt's body.
+
+        It has `files`, those that will be in the manifest, and `work`, the bytes of each of the engine's own.
+        """
         shards: list[Shard] = []
         for path, (kind, file, parquet) in sorted(self._files.items()):
             if parquet is not None:
@@ -69,12 +69,10 @@ class Attempt:
             if kind is not None:
                 shards.append(self._checked(path, kind, file, parquet))
         for path in self._files:
-            final = self._out / path
-            final.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(self._folder / path, final)
-        work = {path: file.sha256 for path, (kind, file, _) in sorted(self._files.items()) if kind is None}
+            self._store.publish(self._folder / path, path)
+        work = {path: file.bytes for path, (kind, file, _) in sorted(self._files.items()) if kind is None}
         body = body | {"files": [_as_json(s) for s in shards], "work": work}
-        checked_json.save(receipt, body)
+        checked_json.save_in(self._store, receipt, body)
         return body
 
     def _checked(self, path: str, kind: str, file: HashingFile, parquet: ParquetFile | None) -> Shard:

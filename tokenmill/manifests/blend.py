@@ -46,7 +46,7 @@ def compile_blend(path: Path) -> CompiledBlend:
     Cost: the headers of all shards, and the simulation of blend_interleave.
     """
     request = load_request(path)
-    sources = {n: open_source(n, path.parent / s.manifest) for n, s in request.sources.items()}
+    sources = {n: open_source(n, path.parent / s.manifest, s.identity) for n, s in request.sources.items()}
     _check_same_tokenizer(path, request, sources)
     _check_different_runs(sources)
     phases = phases_of(path, request, sources)

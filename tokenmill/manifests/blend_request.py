@@ -8,7 +8,7 @@ seed: 0
 holdout: true                    # left out: validate on what is held out, where anything is
 sources:
   web: {manifest: ../tokens/web, max_epochs: 1}
-  code: {manifest: ../tokens/code/manifest.json, max_epochs: 2}
+  code: {manifest: ../tokens/code-current, identity: 3f0c..., max_epochs: 2}   # refused when that is another run
 phases:
   - {name: diversity, until: 0.8, weights: {web: 80, code: 20}}
   - {name: quality, until: 1, weights: {web: 50, code: 50}}
@@ -45,9 +45,13 @@ class _Model(BaseModel):
 
 
 class SourceRequest(_Model):
-    """`manifest` is a token run's directory or its manifest.json, relative to the YAML file."""
+    """`manifest` is a token run's directory, its manifest.json or a pointer to it, relative to the YAML file.
+
+    `identity` pins the run: 64 digits, as `tokenmill verify` prints them.
+    """
 
     manifest: Annotated[str, Field(min_length=1)]
+    identity: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$")] = None
     max_epochs: Positive = 1.0  # over all phases; 4 cost little (Muennighoff et al. 2023), repeating must be a decision
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokenmill.core.errors import DataError, RecipeError
+from tokenmill.manifests.current_pointer import followed
 from tokenmill.manifests.manifest import FILE, Manifest, Shard
 from tokenmill.manifests.megatron_index import TokenShard, read_header
 
@@ -30,16 +31,23 @@ class TokenSource:
         return sum(shard.tokens for shard in self.train)
 
 
-def open_source(name: str, path: Path) -> TokenSource:
+def open_source(name: str, path: Path, identity: str | None = None) -> TokenSource:
     """Read the manifest at `path`, and of each shard the header and the sizes.
 
-    Raises RecipeError if there is no manifest or it is not one of tokens, DataError if the files contradict it.
+    A pointer is followed first: what comes back names the run. Raises RecipeError if there is no manifest, it is not
+    one of tokens or another one than `identity`; DataError if the files contradict it.
     """
+    path = Path(followed(str(path)))
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
         raise RecipeError(f"source {name}: no {file}; give the directory of a finished `tokenmill tokenize`")
     manifest = Manifest.load(file)
     directory = file.resolve().parent
+    if identity is not None and manifest.identity != identity:
+        raise RecipeError(
+            f"source {name}: pinned to the run {identity}, and {directory} holds {manifest.identity}; name the "
+            "directory of that run, or pin this one"
+        )
     try:
         tokenizer, vocabulary_size, eod = (manifest.facts[key] for key in ("tokenizer", "vocabulary_size", "eod"))
     except KeyError as error:

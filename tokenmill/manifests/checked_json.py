@@ -9,6 +9,7 @@ from typing import Any
 
 from tokenmill.core.errors import DataError
 from tokenmill.core.step import canonical_json
+from tokenmill.manifests.store import Store
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -27,28 +28,48 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def save(path: Path, body: dict[str, Any]) -> None:
     """Write `body` with its own sha256 under the key `checksum`, one canonical text for one value."""
-    write_whole(path, _text(body).encode())
+    write_whole(path, content_of(body))
+
+
+def save_in(store: Store, name: str, body: dict[str, Any]) -> None:
+    """`save`, into a store."""
+    store.write(name, content_of(body))
 
 
 def load(path: Path) -> dict[str, Any]:
     """The body as saved. Raises DataError, naming the file, if it is absent or any byte of it differs."""
     try:
-        found = path.read_bytes()
+        return parsed(path.read_bytes(), str(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); run the command that makes it") from error
+
+
+def load_from(store: Store, name: str) -> dict[str, Any]:
+    """`load`, from a store."""
+    try:
+        return parsed(store.read(name), f"{store.uri}/{name}")
+    except OSError as error:
+        raise DataError(
+            f"{store.uri}/{name}: cannot be read ({error.strerror}); run the command that makes it"
+        ) from error
+
+
+def parsed(found: bytes, where: str) -> dict[str, Any]:
+    """The body that `found` was written for. Raises DataError, naming `where`, if any byte of it differs."""
     try:
         body = json.loads(found)
         body.pop("checksum")
-        intact = _text(body).encode() == found
+        intact = content_of(body) == found
     except (ValueError, KeyError, AttributeError, TypeError):
         intact = False
     if not intact:
         raise DataError(
-            f"{path}: not as it was written (its checksum does not fit); restore it or re-run the command that made it"
+            f"{where}: not as it was written (its checksum does not fit); restore it or re-run the command that made it"
         )
     return body  # type: ignore[no-any-return]
 
 
-def _text(body: dict[str, Any]) -> str:
+def content_of(body: dict[str, Any]) -> bytes:
+    """What `save` writes for `body`."""
     checksum = hashlib.sha256(canonical_json(body).encode()).hexdigest()
-    return json.dumps({**body, "checksum": checksum}, sort_keys=True, indent=1, allow_nan=False) + "\n"
+    return (json.dumps({**body, "checksum": checksum}, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from tokenmill.core.errors import DataError
 from tokenmill.core.step import canonical_json
 from tokenmill.manifests import checked_json
+from tokenmill.manifests.local_store import as_store
+from tokenmill.manifests.store import Store
 
 FILE = "manifest.json"
 SHARDS_FILE = "shards.parquet"
@@ -54,25 +56,27 @@ class Manifest:
     def of_kind(self, kind: str) -> list[Shard]:
         return [s for s in self.shards if s.kind == kind]
 
-    def save(self, directory: Path) -> None:
-        """Write `directory`/manifest.json, the last act of a run."""
+    def save(self, run: Path | Store) -> None:
+        """Write manifest.json, the last act of a run."""
+        store = as_store(run)
         body = asdict(self) | {"identity": self.identity}
         if len(self.shards) > INLINE_SHARDS:
             buffer = io.BytesIO()
             pq.write_table(pa.Table.from_pylist([asdict(s) for s in self.shards]), buffer)
-            checked_json.write_whole(directory / SHARDS_FILE, buffer.getvalue())
+            store.write(SHARDS_FILE, buffer.getvalue())
             body["shards"] = {"path": SHARDS_FILE, "sha256": hashlib.sha256(buffer.getvalue()).hexdigest()}
-        checked_json.save(directory / FILE, body)
+        checked_json.save_in(store, FILE, body)
 
     @classmethod
-    def load(cls, path: Path) -> "Manifest":
-        """From a run's directory or its manifest.json. Raises DataError if it is absent, changed or inconsistent."""
-        file = path / FILE if path.is_dir() else path
-        body = checked_json.load(file)
+    def load(cls, run: Path | Store) -> "Manifest":
+        """Of a run, or from its manifest.json. Raises DataError if it is absent, changed or inconsistent."""
+        store = as_store(run.parent if isinstance(run, Path) and run.name == FILE else run)
+        file = f"{store.uri}/{FILE}"
+        body = checked_json.load_from(store, FILE)
         try:
             identity, shards = body.pop("identity"), body.pop("shards")
             if isinstance(shards, dict):
-                shards = _listed(file.parent / shards["path"], shards["sha256"])
+                shards = _listed(store, shards["path"], shards["sha256"])
             manifest = cls(
                 shards=tuple(Shard(**s) for s in shards),
                 parents=tuple(body.pop("parents")),
@@ -93,11 +97,12 @@ class Manifest:
         return manifest
 
 
-def _listed(path: Path, sha256: str) -> list[dict[str, Any]]:
+def _listed(store: Store, name: str, sha256: str) -> list[dict[str, Any]]:
+    where = f"{store.uri}/{name}"
     try:
-        content = path.read_bytes()
+        content = store.read(name)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); re-run the command that made it") from error
+        raise DataError(f"{where}: cannot be read ({error.strerror}); re-run the command that made it") from error
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise DataError(f"{path}: not as it was written; re-run the command that made it")
+        raise DataError(f"{where}: not as it was written; re-run the command that made it")
     return pq.read_table(pa.BufferReader(content)).to_pylist()  # type: ignore[no-any-return]

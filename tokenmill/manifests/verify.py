@@ -13,9 +13,11 @@ import xxhash
 from tokenmill.core.errors import DataError
 from tokenmill.manifests import checked_json, ledger
 from tokenmill.manifests.ledger import LEDGER
+from tokenmill.manifests.local_store import as_store
 from tokenmill.manifests.manifest import FILE, SHARDS_FILE, Manifest, Shard
 from tokenmill.manifests.megatron_index import check_token_shard
 from tokenmill.manifests.rows_hash import RowsHash
+from tokenmill.manifests.store import Store
 from tokenmill.manifests.totals import Totals
 
 PROVENANCE = "provenance.json"
@@ -46,17 +48,18 @@ class Verification:
         return not self.problems
 
 
-def verify(directory: Path, share: float = 1.0) -> Verification:
+def verify(run: Path | Store, share: float = 1.0) -> Verification:
     """Check every file's presence, size and totals, and re-read `share` (0..1) of them byte by byte.
 
     Which files are re-read follows from their names, so that a sample is the same each time. Reads at about the
     speed of sha256; memory: one row group.
     """
     found = Verification()
+    store = as_store(run)
     try:
-        manifest = Manifest.load(directory)
+        manifest = Manifest.load(store)
         found.identity = manifest.identity
-        checked_json.load(directory / PROVENANCE)
+        checked_json.load_from(store, PROVENANCE)
     except DataError as error:
         found.problems.append(str(error))
         if not found.identity:
@@ -64,23 +67,23 @@ def verify(directory: Path, share: float = 1.0) -> Verification:
     for shard in manifest.shards:
         found.files += 1
         found.bytes += shard.bytes
-        found.problems += _check_file(directory, shard, _sampled(shard.path, share))
-    found.problems += _strangers(directory, manifest)
+        found.problems += _check_file(store, shard, _sampled(shard.path, share))
+    found.problems += _strangers(store, manifest)
     if found.ok:  # the books of files that are not as they were written would only repeat that
-        found.problems += _check_books(directory, manifest)
-        found.problems += _check_tokens(directory, manifest)
+        found.problems += _check_books(store, manifest)
+        found.problems += _check_tokens(store, manifest)
     return found
 
 
-def _check_file(directory: Path, shard: Shard, reread: bool) -> list[str]:
-    path = directory / shard.path
-    if not path.is_file():
+def _check_file(store: Store, shard: Shard, reread: bool) -> list[str]:
+    size = store.size(shard.path)
+    if size is None:
         return [f"{shard.path}: missing"]
-    size = path.stat().st_size
     if size != shard.bytes:
         return [f"{shard.path}: {size:,} bytes, the manifest says {shard.bytes:,}"]
     if not reread:
         return []
+    path = store.path(shard.path)
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:
             return [f"{shard.path}: changed since it was written (sha256 differs)"]
@@ -109,29 +112,25 @@ def _bytes_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _strangers(directory: Path, manifest: Manifest) -> list[str]:
+def _strangers(store: Store, manifest: Manifest) -> list[str]:
     """Files in the run's folders that the manifest does not know: they would be read by whoever globs."""
     known = {s.path for s in manifest.shards} | {FILE, SHARDS_FILE, PROVENANCE}
-    present = (p for name in OUTPUTS for p in (directory / name).rglob("*") if p.is_file())
-    return [
-        f"{p.relative_to(directory).as_posix()}: not in the manifest"
-        for p in sorted(present)
-        if p.relative_to(directory).as_posix() not in known
-    ]
+    present = sorted(name for folder in OUTPUTS for name in store.names(folder))
+    return [f"{name}: not in the manifest" for name in present if name not in known]
 
 
-def _check_books(directory: Path, manifest: Manifest) -> list[str]:
+def _check_books(store: Store, manifest: Manifest) -> list[str]:
     """One ledger row per address, one fate each; kept and left documents are where the ledger says; sums agree."""
     problems: list[str] = []
     totals = Totals()
     for shard in manifest.of_kind("ledger"):
-        rows = pq.read_table(directory / shard.path)
+        rows = pq.read_table(store.path(shard.path))
         if rows.schema.names != LEDGER.names:
             problems.append(f"{shard.path}: columns {rows.schema.names}, want {LEDGER.names}")
             continue
         if not np.array_equal(rows["row"].to_numpy(), np.arange(rows.num_rows)):
             problems.append(f"{shard.path}: rows are not 0..{rows.num_rows - 1}, each once")
-        problems += _check_kept(directory, manifest, shard, rows)
+        problems += _check_kept(store, manifest, shard, rows)
         totals.add(Totals.of(rows))
     totals.records.update(manifest.totals["records"])
     if (counted := totals.as_json()) != manifest.totals:
@@ -148,26 +147,26 @@ def _check_books(directory: Path, manifest: Manifest) -> list[str]:
     return problems
 
 
-def _check_kept(directory: Path, manifest: Manifest, shard: Shard, rows: pa.Table) -> list[str]:
+def _check_kept(store: Store, manifest: Manifest, shard: Shard, rows: pa.Table) -> list[str]:
     """The kept documents of a shard stand in its file in the ledger's order; regrouped ones are counted together."""
     path = shard.path.replace("ledger/", "documents/", 1)
     if path not in {s.path for s in manifest.shards}:
         return []
     expected = rows.filter(pa.compute.equal(rows["fate"], ledger.KEPT))["id"].to_pylist()
-    if pq.read_table(directory / path, columns=["id"])["id"].to_pylist() != expected:
+    if pq.read_table(store.path(path), columns=["id"])["id"].to_pylist() != expected:
         return [f"{path}: not the {len(expected):,} documents that {shard.path} says were kept"]
     return []
 
 
-def _check_tokens(directory: Path, manifest: Manifest) -> list[str]:
+def _check_tokens(store: Store, manifest: Manifest) -> list[str]:
     problems: list[str] = []
     total = 0
     eod = manifest.facts.get("eod")
-    for prefix in _token_prefixes(directory, manifest):
-        problems += [
-            p if str(p).startswith("tokens/") else f"{prefix.relative_to(directory)}: {p}"
-            for p in check_token_shard(prefix, eod)
-        ]
+    for name in _token_prefixes(manifest):
+        prefix = store.path(f"{name}.idx").with_suffix("")
+        for suffix in (".bin", ".map.parquet"):
+            store.path(f"{name}{suffix}")  # beside it
+        problems += [p if str(p).startswith("tokens/") else f"{name}: {p}" for p in check_token_shard(prefix, eod)]
         if not problems:
             total += pa.compute.sum(pq.read_table(f"{prefix}.map.parquet", columns=["length"])["length"]).as_py() or 0
     if not problems and total != manifest.totals["tokens"]:
@@ -175,10 +174,10 @@ def _check_tokens(directory: Path, manifest: Manifest) -> list[str]:
     return problems
 
 
-def _token_prefixes(directory: Path, manifest: Manifest) -> Iterator[Path]:
+def _token_prefixes(manifest: Manifest) -> Iterator[str]:
     for shard in manifest.of_kind("tokens"):
         if shard.path.endswith(".idx"):
-            yield directory / shard.path.removesuffix(".idx")
+            yield shard.path.removesuffix(".idx")
 
 
 def _sampled(path: str, share: float) -> bool:

@@ -1,0 +1,76 @@
+"""What is downloaded: once for all processes of a machine, one version of an object, and not for ever."""
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from s3_server import Proxy, s3
+
+from tokenmill.manifests.object_cache import GRACE_S
+from tokenmill.manifests.object_store import ObjectStore
+
+MANY = 24 << 20  # bytes: three ranges
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[Proxy, str]]:
+    with s3() as (proxy, bucket):
+        yield proxy, bucket
+
+
+@pytest.fixture
+def proxy(server) -> Proxy:
+    return server[0]
+
+
+@pytest.fixture
+def store(server, tmp_path: Path) -> ObjectStore:
+    return ObjectStore(uri=f"s3://{server[1]}/{tmp_path.name}/run", local=tmp_path / "local", patience_s=20)
+
+
+def test_what_was_not_asked_for_longest_leaves_this_machine_first(store):
+    small = replace(store, cache_bytes=30_000)
+    for n in range(6):
+        small.write(f"{n}", b"x" * 10_000)
+    paths = [small.path(f"{n}").resolve() for n in range(3)]
+    long_ago = time.time() - 2 * GRACE_S
+    for place, path in enumerate(paths):
+        os.utime(path, (long_ago + place, long_ago + place))
+    with paths[0].open("rb") as still_open:
+        small.path("0")
+        later = [small.path(f"{n}").resolve() for n in range(3, 6)]
+        assert [p.exists() for p in paths] == [True, False, False]
+        assert all(p.exists() for p in later), "asked for a moment ago"
+        assert len(still_open.read()) == 10_000
+    assert small.path("1").read_bytes() == b"x" * 10_000
+
+
+def test_many_that_want_one_object_download_it_once(store, proxy):
+    store.write("a", b"x" * 100_000)
+    with proxy.failing(delay_s=0.05):
+        with ThreadPoolExecutor(8) as pool:
+            assert {p.read_bytes() for p in pool.map(store.path, ["a"] * 8)} == {b"x" * 100_000}
+        assert proxy.counts["GET"] == 1
+
+
+def test_a_replaced_object_is_never_mixed_with_its_former_self(store, proxy):
+    one, two = b"1" * MANY, b"2" * MANY
+    store.write("a", one)
+    with store.path("a").open("rb") as before:
+        with proxy.failing(delay_s=0.05), ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(replace(store, local=store.local / "elsewhere").path, "a")
+            store.write("a", two)
+            assert reading.result(30).read_bytes() in (one, two)
+        assert before.read() == one
+    assert store.path("a").read_bytes() == two
+
+
+def test_files_that_belong_side_by_side_lie_side_by_side(store):
+    for end in ("bin", "idx"):
+        store.write(f"tokens/a.{end}", end.encode())
+    assert store.path("tokens/a.bin").with_suffix(".idx") == store.path("tokens/a.idx")
+    assert store.path("tokens/a.bin").with_suffix(".idx").read_bytes() == b"idx"

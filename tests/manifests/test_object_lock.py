@@ -1,0 +1,94 @@
+"""A lock in an object store: one holder, whoever dies and wherever."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from s3_server import Proxy, s3
+
+from tokenmill.core.errors import EngineError
+from tokenmill.manifests.object_store import ObjectStore
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from tokenmill.manifests.store import store_at
+with store_at(sys.argv[1], Path(sys.argv[2])).hold("_work/lock"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[Proxy, str]]:
+    with s3() as (proxy, bucket):
+        yield proxy, bucket
+
+
+@pytest.fixture
+def store(server, tmp_path: Path) -> ObjectStore:
+    return ObjectStore(uri=f"s3://{server[1]}/{tmp_path.name}/run", local=tmp_path / "local", patience_s=20)
+
+
+@pytest.mark.slow
+def test_a_holder_killed_on_this_machine_is_found_out_at_once(store, tmp_path):
+    command = [sys.executable, "-c", HOLD, store.uri, str(tmp_path / "other")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        with pytest.raises(BlockingIOError):
+            with store.hold("_work/lock"):
+                pass
+        holder.kill()
+        holder.wait(30)
+    with store.hold("_work/lock"):
+        pass
+    assert not store.exists("_work/lock")
+
+
+def elsewhere(lease_s: float) -> bytes:
+    """The lock of a process on another machine, which does not renew it."""
+    process = {"host": "another", "place": "another", "pid": 1, "started": 1}
+    return json.dumps({"holder": "x", "process": process, "lease_s": lease_s}).encode()
+
+
+@pytest.mark.slow
+def test_a_holder_that_died_elsewhere_is_replaced_when_its_lease_is_over(store):
+    store.write("lock", elsewhere(lease_s=2))
+    with pytest.raises(BlockingIOError, match=r"held by process 1 on another, renewed [012] s ago"):
+        with store.hold("lock"):
+            pass
+    time.sleep(3.1)
+    with store.hold("lock"):
+        assert b"another" not in store.read("lock")
+
+
+@pytest.mark.slow
+def test_a_live_holder_renews_its_lease(store):
+    with replace(store, lease_s=2).hold("lock"):
+        time.sleep(3.5)
+        with pytest.raises(BlockingIOError):
+            with store.hold("lock"):
+                pass
+
+
+def test_a_lost_lock_is_told_and_left_to_its_new_holder(store):
+    with pytest.raises(EngineError, match="lock: lost to another process"):
+        with replace(store, lease_s=1).hold("lock"):
+            store.write("lock", elsewhere(lease_s=60))
+            time.sleep(1)
+    assert b"another" in store.read("lock")
+
+
+def test_threads_do_not_leak(store):
+    store.write("a", b"1")
+    before = threading.active_count()
+    for _ in range(3):
+        with store.hold("lock"):
+            store.path("a")
+    assert threading.active_count() <= before + 1

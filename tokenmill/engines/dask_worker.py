@@ -1,0 +1,70 @@
+"""What happens in a Dask worker: it holds the run's Context, and does tasks of ours."""
+
+import contextlib
+import hashlib
+import pickle
+import signal
+from collections import Counter
+from typing import Any
+
+import distributed
+import pandas as pd
+import pyarrow as pa
+
+from tokenmill.engines.context import Context
+from tokenmill.engines.in_task import Outcome, run_task, settle
+from tokenmill.engines.reduce import ReduceTask
+from tokenmill.engines.spark_shuffle import DecideTask
+from tokenmill.engines.task import Task
+
+Told = tuple[Outcome, dict[str, int]]  # how a task ended, and what it counted on the way
+
+_held: dict[str, bytes | Context] = {}  # of this process, by token
+
+
+def token_of(pickled: bytes) -> str:
+    return hashlib.sha256(pickled).hexdigest()[:16]
+
+
+class HoldContext(distributed.WorkerPlugin):
+    """Gives every worker, those that come later too, what all tasks of a run need to know."""
+
+    def __init__(self, token: str, pickled: bytes, *, own: bool) -> None:
+        self.name = f"tokenmill-{token}"
+        self._token = token
+        self._pickled = pickled
+        self._own = own
+
+    def setup(self, worker: Any) -> None:
+        _held.setdefault(self._token, self._pickled)
+        if self._own:  # Ctrl-C reaches the whole group of processes; the one that waits decides
+            with contextlib.suppress(ValueError):
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def teardown(self, worker: Any) -> None:
+        _held.pop(self._token, None)
+
+
+def held(token: str) -> Context:
+    """Unpickled once per process."""
+    found = _held[token]
+    if isinstance(found, bytes):
+        context: Context = pickle.loads(found)
+        _held[token] = found = context
+    return found
+
+
+def run_one(token: str, task: Task) -> Told:
+    context = held(token)
+    settle(context)
+    counts: Counter[str] = Counter()
+    outcome = run_task(context, task, counts.update)
+    return outcome, dict(counts)
+
+
+def decide(token: str, task: ReduceTask, partition: pd.DataFrame) -> Told:
+    """One range of keys, whose rows Dask has brought here."""
+    columns = {"range": pa.nulls(len(partition), pa.int32())}
+    columns |= {name: pa.array(partition[name], pa.large_binary()) for name in ("rows", "failure")}
+    packed = pa.RecordBatch.from_pydict(columns)
+    return run_one(token, DecideTask(task=task, packed=[packed], inputs=task.inputs))

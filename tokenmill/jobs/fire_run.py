@@ -1,0 +1,54 @@
+"""The run of one firing: what `tokenmill run` does, over exactly the files that the firing's record names."""
+
+from dataclasses import replace
+
+from tokenmill.core.barrier import Verdict
+from tokenmill.core.errors import RecipeError
+from tokenmill.core.recipe import Recipe
+from tokenmill.jobs.engines import chosen_engine
+from tokenmill.jobs.firing import Firing
+from tokenmill.jobs.job_file import JobFile
+from tokenmill.jobs.recipes import recipe_with
+from tokenmill.jobs.run import found_device, run_recipe
+from tokenmill.jobs.taken_inputs import inputs_of
+from tokenmill.jobs.watch import Watch
+
+
+def check_recipe(job: JobFile) -> Recipe:
+    """The job's recipe, with an index where later firings want one. Raises RecipeError where it can leave none."""
+    recipe = recipe_with(job.recipe, list(job.set))
+    chained = job.schedule is not None and job.schedule.chain_index
+    if (chained or job.index) and not any(isinstance(s, Verdict) and s.index is not None for s in recipe.steps):
+        key = "schedule.chain_index" if chained else "index"
+        raise RecipeError(f"{job.name}: {key}: {recipe.name} has no step that leaves an index; remove it")
+    return replace(recipe, indexes=recipe.indexes or job.index or chained)
+
+
+def run_firing(job: JobFile, firing: Firing, *, quiet: bool = False) -> str:
+    """Make the run, or go on with it; its identity."""
+    manifest = run_recipe(
+        check_recipe(job),
+        inputs_of(firing.sources),
+        firing.out,
+        chosen_engine(
+            job.engine.name,
+            workers=job.engine.workers,
+            master=job.engine.master,
+            scheduler=job.engine.scheduler,
+        ),
+        {},
+        quiet,
+        overrides=list(job.set),
+        against=[*job.against, *(link.run for link in firing.against)],
+        device=found_device(job.device),
+        quiet=True,
+        watch=Watch(
+            name=job.name,
+            engine=job.engine.name,
+            prometheus=job.metrics.prometheus,
+            openlineage=job.metrics.openlineage,
+            due=firing.due,
+        ),
+    )
+    assert manifest is not None
+    return manifest.identity

@@ -1,0 +1,55 @@
+"""`tokenmill logs`: what the elements of a submitted job have said."""
+
+from typing import Annotated
+
+import typer
+
+from tokenmill.core.errors import RecipeError
+from tokenmill.jobs.console import show
+from tokenmill.jobs.key_errors import nearest
+from tokenmill.jobs.prepared import Log
+from tokenmill.jobs.submission import Submission, find_submission
+from tokenmill.jobs.submit import target_named
+
+
+def command(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="A job file, or a submission's folder or name.")],
+    station: Annotated[str | None, typer.Option(help="Of one station alone: its number or its name.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only of elements that have failed.")] = False,
+    lines: Annotated[int, typer.Option(help="The last lines of each; 0: all.")] = 40,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Print the logs of a submitted job's elements, in the order of its stations."""
+    if lines < 0:
+        raise RecipeError(f"--lines {lines}: want 0 (all) or more")
+    submission = find_submission(job)
+    if submission.scheduled:
+        raise RecipeError(
+            f"{submission.name}: a schedule has no logs of its own; look where {submission.target} keeps them"
+        )
+    number = _station(submission, station) if station is not None else None
+    found = target_named(submission.target).logs(submission.parts, submission.facts, number, failed)
+    told = [
+        {"part": log.part.name, "element": log.element, "state": log.state, "text": _last(log.text, lines)}
+        for log in found
+    ]
+    show({"submission": submission.name, "logs": told}, as_json, "\n".join(_section(log, lines) for log in found))
+
+
+def _station(submission: Submission, wanted: str) -> int:
+    numbers = {str(station["name"]): int(station["number"]) for station in submission.stations}
+    if wanted.isdigit() and int(wanted) in numbers.values():
+        return int(wanted)
+    if wanted not in numbers:
+        raise RecipeError(f"--station {wanted}: {submission.name} has no such station{nearest(wanted, numbers)}")
+    return numbers[wanted]
+
+
+def _section(log: Log, lines: int) -> str:
+    element = f" {log.element}" if log.element else ""
+    return f"==> {log.part.name}{element} ({log.state})\n{_last(log.text, lines)}"
+
+
+def _last(text: str, lines: int) -> str:
+    """Of a text that grows by attempts, the end is what matters."""
+    return "\n".join(text.rstrip("\n").split("\n")[-lines:]) if lines else text

@@ -1,0 +1,116 @@
+"""One element of a job on Slurm: it does its share, and where no data are at fault it comes again.
+
+Run by the scripts of `submit_slurm` in the place of their shell, so that `--signal=B:TERM@...` reaches it. It asks for
+its place in the queue again (`scontrol requeue`: what depends on it goes on waiting) as often as each life leaves
+receipts behind, and `retries` times in a row without. A node that dies costs none of them: that is Slurm's to requeue.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+CANCELLED = "cancelled"  # a file in the job's folder: nobody comes again
+LIVES = "lives"  # a folder in it: of each element, how many lives in a row have left nothing
+FINAL = (0, 2, 3)  # exit codes: done, or the request or the data are wrong, and would be again
+SCONTROL_S = 60
+
+
+def main(arguments: list[str]) -> int:
+    """FOLDER --name NAME --retries N, then what `tokenmill task FOLDER` is given. Returns its exit code."""
+    parser = argparse.ArgumentParser(prog="slurm_element", allow_abbrev=False)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--retries", type=int, required=True)
+    known, task = parser.parse_known_args(arguments)
+    code, told = _Life().run([sys.executable, "-m", "tokenmill.jobs", "task", str(known.folder), *task, "--json"])
+    done = _done(told)
+    if code in FINAL or (known.folder / CANCELLED).exists():
+        return code
+    barren = _count_barren(known.folder / LIVES / known.name, done)
+    if barren > known.retries:
+        _say(f"ended with exit code {code}, {barren} times in a row without one task done; not tried again")
+    elif (job := _running_job()) is not None:
+        _requeue(job, f"ended with exit code {code} after {done} tasks")
+    return code
+
+
+class _Life:
+    """One run of a command that SIGTERM is handed on to, whenever that comes."""
+
+    def __init__(self) -> None:
+        self._task: subprocess.Popen[str] | None = None
+        self._stopped = False
+        signal.signal(signal.SIGTERM, self._stop)
+
+    def run(self, command: list[str]) -> tuple[int, str]:
+        """Its exit code as a shell gives it, and what it printed, which is passed on. SIGTERM means nothing after."""
+        self._task = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        if self._stopped:
+            self._task.terminate()
+        told, _ = self._task.communicate()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a requeue ends this life with one, and so may the time limit
+        print(told, end="", flush=True)
+        return (self._task.returncode if self._task.returncode >= 0 else 128 - self._task.returncode), told
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopped = True
+        if self._task is not None:
+            self._task.terminate()
+
+
+def _done(told: str) -> int:
+    """What the objects that `tokenmill task --json` prints say; 0 where it could not say anything any more."""
+    done = 0
+    for match in re.finditer(r"^\{", told, re.MULTILINE):
+        with contextlib.suppress(ValueError):
+            facts: dict[str, Any] = json.JSONDecoder().raw_decode(told, match.start())[0]
+            done += int(facts.get("done", 0))
+    return done
+
+
+def _count_barren(lives: Path, done: int) -> int:
+    """How many lives in a row have done nothing, this one included; kept in the file `lives`."""
+    barren = 0 if done else 1 + (int(lives.read_text()) if lives.exists() else 0)
+    lives.parent.mkdir(exist_ok=True)
+    lives.write_text(str(barren))
+    return barren
+
+
+def _running_job() -> str | None:
+    """What Slurm calls this element. None if it is being cancelled or preempted: then Slurm knows what it wants."""
+    job = os.environ.get("SLURM_JOB_ID", "")
+    if "SLURM_ARRAY_JOB_ID" in os.environ:
+        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    found = _scontrol("show", "job", "--oneliner", job)
+    return job if found is not None and " JobState=RUNNING " in found.stdout else None
+
+
+def _requeue(job: str, why: str) -> None:
+    _say(f"{why}; requeued")
+    found = _scontrol("requeue", job)
+    if found is not None and found.returncode:
+        _say(f"scontrol requeue {job}: {found.stderr.strip()}; submit the job again to go on")
+
+
+def _scontrol(*arguments: str) -> subprocess.CompletedProcess[str] | None:
+    try:
+        return subprocess.run(["scontrol", *arguments], capture_output=True, text=True, timeout=SCONTROL_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        _say(f"scontrol does not answer ({error}); submit the job again to go on")
+        return None
+
+
+def _say(text: str) -> None:
+    print(f"tokenmill: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

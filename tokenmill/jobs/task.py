@@ -1,0 +1,96 @@
+"""`tokenmill task`: one element of a submitted job does its share of one station, or closes it.
+
+Schedulers call this, people need not. SIGTERM stops it cleanly: what has a receipt is done, and the next life goes on.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from tokenmill.core.errors import RecipeError, TokenmillError
+from tokenmill.engines.share import close, run_share
+from tokenmill.engines.stations import stations
+from tokenmill.jobs.console import show
+from tokenmill.jobs.plan_file import read_plan
+from tokenmill.jobs.progress import ConsoleProgress
+
+TERMINATED = 143  # 128 + SIGTERM, as shells say it
+
+
+class Terminated(BaseException):
+    """SIGTERM: a time limit, a preemption, or a pod that is moved."""
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(help="The folder of a submitted job.")],
+    station: Annotated[int, typer.Option(help="Which station, from 0.")],
+    rank: Annotated[int | None, typer.Option(help="Which share, from 0.")] = None,
+    of: Annotated[int | None, typer.Option(help="Of how many.")] = None,
+    closing: Annotated[bool, typer.Option("--close", help="Do what is missing, and open the next station.")] = False,
+    workers: Annotated[int, typer.Option(help="Worker processes.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> int:
+    """Do one share of one station of a submitted job, or close the station."""
+    if closing == (rank is not None) or (rank is None) != (of is None):
+        raise RecipeError("give --rank and --of, or --close")
+    if rank is not None and of is not None and not 0 <= rank < of:
+        raise RecipeError(f"--rank {rank}: want 0..{of - 1}")
+    context = read_plan(folder)
+    known = stations(context)
+    if not 0 <= station < len(known):
+        raise RecipeError(f"--station {station}: this job has 0..{len(known) - 1}")
+    facts: dict[str, Any] = {"station": station, "name": known[station].name, "done": 0}
+    with ConsoleProgress(quiet=as_json) as console:
+        counted = _Counted(console)
+        try:
+            with until_terminated():
+                if rank is not None and of is not None:
+                    run_share(context, station, rank, of, workers=workers, progress=counted)
+                else:
+                    manifest = close(context, station, workers=workers, progress=counted)
+                    facts |= {"identity": manifest.identity} if manifest is not None else {}
+        except Terminated:
+            show(facts | {"done": counted.done, "terminated": True}, as_json, "stopped; what has a receipt is done")
+            return TERMINATED
+        except TokenmillError as error:
+            error.facts = facts | {"done": counted.done}
+            raise
+    show(facts | {"done": counted.done}, as_json, f"{known[station].name}: {counted.done} tasks done here")
+    return 0
+
+
+@contextmanager
+def until_terminated() -> Iterator[None]:
+    """Let SIGTERM leave the block as Terminated, so that worker processes and locks are left in order."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Counted:
+    """Passes on, and counts the tasks that got a receipt in this life."""
+
+    def __init__(self, inner: ConsoleProgress) -> None:
+        self._inner = inner
+        self.done = 0
+
+    def phase(self, name: str, tasks: int, already: int, total_bytes: int) -> None:
+        self._inner.phase(name, tasks, already, total_bytes)
+
+    def news(self, counts: dict[str, int]) -> None:
+        self._inner.news(counts)
+
+    def task_done(self) -> None:
+        self.done += 1
+        self._inner.task_done()

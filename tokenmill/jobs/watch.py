@@ -1,0 +1,82 @@
+"""Who else is told of a run, beside the terminal: Prometheus and OpenLineage, where asked. They never decide anything.
+
+What goes wrong while telling is warned about once, counted, and never ends a run.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from tokenmill.engines.driver import Progress
+from tokenmill.engines.plan import Plan
+from tokenmill.jobs.openlineage import OpenLineage
+from tokenmill.jobs.prometheus import Prometheus
+from tokenmill.manifests.manifest import Manifest
+
+
+class Watcher(Progress, Protocol):
+    """A Progress that wants to know how it ended: by one of these two, once."""
+
+    def finished(self, manifest: Manifest) -> None: ...
+
+    def failed(self, error: BaseException) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What is asked for. `prometheus`: a text file, or [HOST]:PORT; `openlineage`: an http URL, or a file."""
+
+    name: str  # of the job, or else of the recipe
+    engine: str = "local"
+    prometheus: str | None = None
+    openlineage: str | None = None
+    due: datetime | None = None  # of the firing that the run is of
+
+
+class Watched:
+    """One Progress that tells several others, in order. `finished` is for who runs; failures are seen by `watched`."""
+
+    def __init__(self, console: Progress, watchers: Sequence[Watcher]) -> None:
+        self._watchers = watchers
+        self._all: list[Progress] = [console, *watchers]
+
+    def phase(self, name: str, tasks: int, already: int, total_bytes: int) -> None:
+        for one in self._all:
+            one.phase(name, tasks, already, total_bytes)
+
+    def news(self, counts: dict[str, int]) -> None:
+        for one in self._all:
+            one.news(counts)
+
+    def task_done(self) -> None:
+        for one in self._all:
+            one.task_done()
+
+    def finished(self, manifest: Manifest) -> None:
+        for one in self._watchers:
+            one.finished(manifest)
+
+
+@contextmanager
+def watched(watch: Watch | None, plan: Plan, out: str, console: Progress) -> Iterator[Watched]:
+    """The Progress to run `plan` with. An exception that leaves the block is told of, and goes on.
+
+    Raises RecipeError, before anything ran, for a place that cannot be told anything.
+    """
+    with ExitStack() as stack:
+        watchers: list[Watcher] = []
+        if watch is not None and watch.prometheus is not None:
+            labels = {"name": watch.name, "recipe": plan.recipe.name, "engine": watch.engine}
+            watchers.append(stack.enter_context(Prometheus(watch.prometheus, labels)))
+        if watch is not None and watch.openlineage is not None:
+            watchers.append(
+                OpenLineage(watch.openlineage, plan, out, name=watch.name, engine=watch.engine, due=watch.due)
+            )
+        try:
+            yield Watched(console, watchers)
+        except BaseException as error:
+            for one in watchers:
+                one.failed(error)
+            raise
