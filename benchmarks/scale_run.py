@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from math import ceil
 
 from benchmarks.scale_facts import fact
+from tokenmill.engines.context import MERGED_FROM
 from tokenmill.engines.keyed_file import PIECE_BYTES, RUN_BYTES
-from tokenmill.engines.merge import BYTES, FILES, MERGED_FROM
+from tokenmill.engines.merge import BYTES, FILES
 from tokenmill.engines.reduce import PARTITION_BYTES
 from tokenmill.ingest.limits import SPLIT_BYTES, split_growth
 from tokenmill.manifests.object_cache import PART_BYTES

@@ -92,9 +92,8 @@ def main(n: int, ways: list[str]) -> None:
             table = pq.read_table(folder / way / "found").sort_by("child")
             columns = zip(("child", "parent"), ("nodes", "labels"), strict=True)
             right = all(np.array_equal(table[c].to_numpy(), np.load(folder / f"{f}.npy")) for c, f in columns)
-            print(
-                f"{way}: {'right' if right else 'WRONG'}, {peak / 1e9:.2f} GB at most, {sum(cpu.values()):.0f} CPU seconds"
-            )
+            judged = "right" if right else "WRONG"
+            print(f"{way}: {judged}, {peak / 1e9:.2f} GB at most, {sum(cpu.values()):.0f} CPU seconds")
 
 
 def below(pid: int) -> Iterator[int]:

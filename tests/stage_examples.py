@@ -131,7 +131,9 @@ def _providers(step: Step) -> list[Stage]:
     for column in reads:
         if column in given:
             continue
-        candidates = [s for s in every(Stage) if column in s.adds.names and s is not step and not isinstance(s, Filter)]
+        # Who reads the column too passes it on, and does not find it out.
+        others = [s for s in every(Stage) if s is not step and not isinstance(s, Filter)]
+        candidates = [s for s in others if column in s.adds.names and column not in s.reads.names]
         if not candidates:
             raise LookupError(f"{step.name} reads {column}, and no stage of the package adds that")
         chain += [s for s in (*_providers(candidates[0]), candidates[0]) if s not in chain]

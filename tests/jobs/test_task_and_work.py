@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from toys import Silence
 
-from tokenmill.engines import merge
 from tokenmill.engines.plan import make_plan
 from tokenmill.engines.share import prepare
 from tokenmill.engines.stations import stations
@@ -95,17 +94,6 @@ def test_sigterm_leaves_receipts_and_the_next_life_goes_on(pages, tmp_path):
     assert json.loads(told)["terminated"]
     assert main(["work", str(folder)]) == 0
     assert Manifest.load(tmp_path / "out").identity == here(pages, tmp_path)
-
-
-@pytest.mark.parametrize("recipe", ["fuzzy_dedup", "line_dedup"])
-def test_merged_rows_are_the_same_rows(pages, tmp_path, monkeypatch, recipe):
-    identity = here(pages, tmp_path, recipe)
-    monkeypatch.setattr(merge, "MERGED_FROM", 2)
-    monkeypatch.setattr(merge, "FILES", 4)
-    folder = settle(pages, tmp_path, recipe)
-    assert any(s.kind == "merge" for s in stations(read_plan(folder)))
-    assert main(["work", str(folder)]) == 0
-    assert Manifest.load(tmp_path / "out").identity == identity
 
 
 def test_the_plan_of_a_users_own_steps_is_read_elsewhere(pages, tmp_path):

@@ -14,6 +14,8 @@ from tokenmill.engines.plan import Plan
 from tokenmill.kernels.device import Device
 from tokenmill.manifests.store import WORK, Store
 
+MERGED_FROM = 1_000  # shards; the rows of fewer are read where they lie: merging writes all of them once more
+
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
@@ -22,6 +24,7 @@ class Context:
     plan: Plan
     out: Store
     device: Device = "cpu"  # of kernels that give the same on each
+    merged_from: int = MERGED_FROM
     assets: str | None = None  # path or URL of a cache of assets by content, which all machines reach
     scratch: Path | None = None  # on each machine, for assets that are fetched; None: they are where their uris say
 

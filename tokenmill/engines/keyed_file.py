@@ -7,6 +7,7 @@ they make a run of RUN_BYTES, so that a reader's ranges are long; it needs no kn
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -68,15 +69,22 @@ class OrderedFile:
         self._writer.close()
 
 
-def read_keys(place: Path | pa.NativeFile, low: int, high: int) -> Iterator[pa.RecordBatch]:
-    """The rows with low <= key < high, batch by batch; a path is memory-mapped, a file is read where they are."""
-    with pa.memory_map(str(place)) if isinstance(place, Path) else place as file:
-        reader = pa.ipc.open_file(file)
-        ordered = reader.schema.metadata is not None and ORDERED.items() <= reader.schema.metadata.items()
-        for number in range(_first_that_reaches(reader, low) if ordered else 0, reader.num_record_batches):
+class KeyedReader:
+    """Finds ranges of keys in a file of either kind; a path is memory-mapped, a file is read where they are."""
+
+    def __init__(self, place: Path | pa.NativeFile) -> None:
+        self._file = pa.memory_map(str(place)) if isinstance(place, Path) else place
+        self._reader = pa.ipc.open_file(self._file)
+        metadata = self._reader.schema.metadata or {}
+        self._ordered = ORDERED.items() <= metadata.items()
+
+    def between(self, low: int, high: int) -> Iterator[pa.RecordBatch]:
+        """The rows with low <= key < high, batch by batch."""
+        reader = self._reader
+        for number in range(_first_that_reaches(reader, low) if self._ordered else 0, reader.num_record_batches):
             batch = reader.get_batch(number)
             keys = batch["key"].to_numpy()
-            if ordered and len(keys) and int(keys[0]) >= high:
+            if self._ordered and len(keys) and int(keys[0]) >= high:
                 return
             first = int(np.searchsorted(keys, np.array(low, keys.dtype), side="left"))
             # `high` may be one beyond what the type holds: then the rest belongs to the range.
@@ -84,6 +92,18 @@ def read_keys(place: Path | pa.NativeFile, low: int, high: int) -> Iterator[pa.R
             last = len(keys) if beyond else int(np.searchsorted(keys, np.array(high, keys.dtype), side="left"))
             if last > first:
                 yield batch.slice(first, last - first)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def read_keys(place: Path | pa.NativeFile, low: int, high: int) -> Iterator[pa.RecordBatch]:
+    """The rows of one file with low <= key < high."""
+    with KeyedReader(place) as reader:
+        yield from reader.between(low, high)
 
 
 def _first_that_reaches(reader: pa.ipc.RecordBatchFileReader, low: int) -> int:

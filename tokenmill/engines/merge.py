@@ -6,6 +6,7 @@ where nothing else of them is fetched. The rows are the same, and no order of th
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,14 +14,13 @@ import pyarrow as pa
 
 from tokenmill.core.barrier import Regroup, Verdict
 from tokenmill.engines.context import Context
-from tokenmill.engines.keyed_file import RUN_BYTES, OrderedFile, key_range, read_keys
+from tokenmill.engines.keyed_file import RUN_BYTES, KeyedReader, OrderedFile, key_range, read_keys
 from tokenmill.engines.summary import read_summary
 from tokenmill.engines.task import Receipt, Report, Task
 from tokenmill.manifests.attempt import Attempt
 
 FILES = 512  # in one, at most
 BYTES = 4 << 30  # in one, about: it is written on one machine's scratch
-MERGED_FROM = 1_000  # files; fewer are read as they are: merging writes all rows once more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +50,12 @@ class MergeTask(Task):
     def run(self, context: Context, report: Report) -> Receipt:
         barrier = context.segments[self.segment].barriers[self.barrier]
         names = written_names(context, self.segment, self.barrier, self.round)[self.first : self.stop]
-        paths = [context.out.path(name) for name in names]
         merged: OrderedFile | None = None
-        with Attempt(context.out) as attempt:
+        with Attempt(context.out) as attempt, ExitStack() as stack:
+            readers = [stack.enter_context(KeyedReader(context.out.path(name))) for name in names]
             file = attempt.file(context.merged(barrier.name, self.round, self.group))
             for low, high in _ranges(context, barrier, max(1, -(-self.bytes // RUN_BYTES))):
-                batches = [batch for path in paths for batch in read_keys(path, low, high)]
+                batches = [batch for reader in readers for batch in reader.between(low, high)]
                 if batches:
                     # The first one's columns: those of shards without documents are not to be relied on.
                     merged = merged or OrderedFile(file, batches[0].schema)
@@ -89,7 +89,7 @@ def is_merged(context: Context, segment: int, barrier: int) -> bool:
     """Whether the rows of a barrier are merged before they are read."""
     found = context.segments[segment].barriers[barrier]
     index = len(context.plan.index) if isinstance(found, Verdict) and found.index is not None else 0
-    return len(context.plan.shards) + index >= MERGED_FROM
+    return len(context.plan.shards) + index >= context.merged_from
 
 
 def merge_tasks(first: MergeTask, sizes: Sequence[int]) -> list[MergeTask]:

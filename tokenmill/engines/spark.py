@@ -1,7 +1,8 @@
 """The Spark engine: Spark says where and when tasks run, and moves narrow rows; text never enters the JVM.
 
-A shard is one task of Spark's, in which the same function as everywhere reads and writes files with pyarrow. Errors
-of ours come back as values, so that Spark does not try four times what no further try can mend; a lost executor's
+A shard is one task of Spark's, in which the same function as everywhere reads and writes files with pyarrow; where
+there are very many, one task takes a few after the other, and a second try only those without a receipt. Errors of
+ours come back as values, so that Spark does not try four times what no further try can mend; a lost executor's
 tasks are Spark's own to repeat. A round's rows go through a DataFrame shuffle, its links through spark_components.py.
 """
 
@@ -15,14 +16,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import pyarrow as pa
-from pyspark import Accumulator
+from pyspark import Accumulator, TaskContext
 from pyspark.core.broadcast import Broadcast
 from pyspark.sql import DataFrame, functions
 
 from tokenmill.core.errors import EngineError, TokenmillError
 from tokenmill.engines.components import LINKS_IN_MEMORY, ComponentsTask, LabelTask
 from tokenmill.engines.context import Context
-from tokenmill.engines.in_task import first_failure, run_task, settle
+from tokenmill.engines.driver import found_receipts
+from tokenmill.engines.in_task import Outcome, first_failure, peak_bytes, run_task, settle
 from tokenmill.engines.pool import TRIES
 from tokenmill.engines.reduce import ReduceTask, names_of
 from tokenmill.engines.spark_components import PAIRS, Steps, forest, merged
@@ -36,7 +38,9 @@ from tokenmill.engines.workers import Done, News
 from tokenmill.manifests.store import WORK, is_remote
 
 Batches = Iterator[pa.RecordBatch]
+SLICES_PER_CORE = 32  # a task of Spark's costs 30 ms of CPU, whatever it does
 TASKS_PER_CORE = 4  # of those that read what is to be moved: enough to share the work out evenly
+_TASK = re.compile(r"Task (\d+) in stage")
 _NOTHING = "nothing int"  # the rows that a DataFrame of tasks gives: none
 
 
@@ -66,6 +70,7 @@ class _Shared:
     context: "Broadcast[bytes]"
     told: "Accumulator[Told]"
     job: str
+    again: bool  # some of these tasks may have ended without a word of it
 
     def settled(self) -> Context:
         context = unpacked(self.context)
@@ -74,8 +79,13 @@ class _Shared:
 
     def run(self, number: int, task: Task, context: Context) -> None:
         counts: Counter[str] = Counter()
-        outcome = run_task(context, task, counts.update)
+        self.tell(number, run_task(context, task, counts.update), counts)
+
+    def tell(self, number: int, outcome: Outcome, counts: Mapping[str, int]) -> None:
         self.told.add([(self.job, (number, outcome, dict(counts)))])
+
+
+Start = Callable[[_Shared, Sequence[int]], None]  # a job that tells of the tasks with these numbers
 
 
 class SparkWorkers:
@@ -107,14 +117,15 @@ class SparkWorkers:
             self._shared.destroy()
 
     def run(self, tasks: Sequence[Task], done: Done, news: News) -> None:
-        """As Workers.run: a task of Spark's for each."""
+        """As Workers.run: a task of Spark's for each, up to SLICES_PER_CORE."""
         spark = self._session.sparkContext
+        slices = SLICES_PER_CORE * spark.defaultParallelism
 
         def start(shared: _Shared, missing: Sequence[int]) -> None:
-            numbered = spark.parallelize([(n, tasks[n]) for n in missing], len(missing))
-            numbered.foreachPartition(partial(_run_each, shared))
+            parts = [[(n, tasks[n]) for n in part] for part in _dealt(missing, slices)]
+            spark.parallelize(parts, len(parts)).foreachPartition(partial(_run_each, shared))
 
-        self._all(tasks, start, done, news)
+        self._all(tasks, start, done, news, slices)
 
     def reduce(self, tasks: Sequence[ReduceTask], done: Done, news: News) -> None:
         """As Shuffling.reduce: tasks for all emitters, then one for each of `tasks`."""
@@ -162,14 +173,22 @@ class SparkWorkers:
         apart.conf.set("spark.sql.adaptive.enabled", "false")  # a partition must stay one task's
         return apart.range(0, count, 1, min(count, TASKS_PER_CORE * self._session.sparkContext.defaultParallelism))
 
+    def _named(self, tasks: Sequence[Task], numbers: Sequence[int]) -> str:
+        first = tasks[numbers[0]].describe(self._context)
+        return first if len(numbers) == 1 else f"{first} and {len(numbers) - 1} more"
+
+    def _start(self, start: Start, missing: Sequence[int], again: bool, job: str) -> None:
+        start(_Shared(self._shared, self._jobs.told, job, again), missing)
+
     def _all(
         self,
         tasks: Sequence[Task],
-        start: Callable[[_Shared, Sequence[int]], None],
+        start: Start,
         done: Done,
         news: News,
+        slices: int | None = None,
     ) -> None:
-        """`start(shared, missing)` runs a job that tells of the tasks with these numbers, until none is missing.
+        """Jobs until no task is missing.
 
         One process that is driver and executor gives up at the first death of a Python worker; then the job starts
         again here, without what has ended, up to TRIES times.
@@ -192,17 +211,19 @@ class SparkWorkers:
             if isinstance(outcome.error, EngineError):
                 raise first_failure(failures)
 
-        tries = TRIES if is_one_process(self._session) else 1
+        tries, again = TRIES if is_one_process(self._session) else 1, False
         while missing := [n for n in range(len(tasks)) if n not in ended]:
-            name = tasks[missing[0]].describe(self._context)
-            what = name if len(missing) == 1 else f"{name} and {len(missing) - 1} more"
+            what = self._named(tasks, missing)
             try:
-                self._jobs.run(what, lambda job: start(_Shared(self._shared, self._jobs.told, job), missing), heard)
+                self._jobs.run(what, partial(self._start, start, missing, again), heard)
             except (TokenmillError, KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as error:
-                tries -= 1
+                tries, again = tries - 1, True
                 if not tries:
+                    part = _TASK.search(str(error)) if slices else None
+                    if part is not None and slices is not None:
+                        what = self._named(tasks, _dealt(missing, slices)[int(part[1])])
                     raise EngineError(f"{what}: Spark gave up ({reason(error)}); run the same command again") from error
                 news({"retries": 1})
         if failures:
@@ -216,10 +237,21 @@ def checkpoint_url(out: str) -> str:
     return re.sub("^s3://", "s3a://", f"{out}/{WORK}/spark")
 
 
-def _run_each(shared: _Shared, numbered: Iterator[tuple[int, Task]]) -> None:
+def _dealt(numbers: Sequence[int], slices: int) -> list[Sequence[int]]:
+    """To at most so many, in turn: neighbours are often of one size."""
+    return [numbers[place::slices] for place in range(min(slices, len(numbers)))]
+
+
+def _run_each(shared: _Shared, parts: Iterator[list[tuple[int, Task]]]) -> None:
     context = shared.settled()
-    for number, task in numbered:
-        shared.run(number, task, context)
+    where = TaskContext.get()
+    again = shared.again or (where is not None and where.attemptNumber() > 0)
+    for number, task in (numbered for part in parts for numbered in part):
+        receipt = found_receipts(context, [task])[0] if again else None
+        if receipt is None:
+            shared.run(number, task, context)
+        else:
+            shared.tell(number, Outcome(receipt, None, peak_bytes()), {})
 
 
 def _send_each(shared: _Shared, tasks: Sequence[ReduceTask], batches: Batches) -> Batches:

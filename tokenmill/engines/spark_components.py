@@ -23,7 +23,7 @@ from tokenmill.engines.components import LINKS_IN_MEMORY
 from tokenmill.kernels.union_find import Forest
 
 PAIRS = "child bigint, parent bigint"
-NODES_AT_ONCE = 8_000_000  # of one partition: 34 bytes for each, 57 while the table grows
+NODES_AT_ONCE = 4_000_000  # of one partition: 34 bytes for each, 57 while the table grows
 _SAMPLED = 1 / 512
 _HOT = 64  # rows of one node among those sampled: about 32,000 in all, and one in 32,000 of all rows at most
 _ROWS_OUT = 1 << 16

@@ -51,7 +51,9 @@ def reason(error: BaseException) -> str:
         if line.startswith(": "):  # py4j's, of the exception that it met
             said = line[2:]
     in_python = next((line for line in lines if _RAISED.match(line)), None)
-    return f"{said.partition(': Traceback')[0]}: {in_python}" if "PythonException" in said and in_python else said
+    return (
+        f"in Python, {in_python}" if in_python and re.search("PythonException|from the Python worker", said) else said
+    )
 
 
 def is_one_process(session: SparkSession) -> bool:

@@ -8,14 +8,17 @@ from tokenmill.core.recipe import Recipe
 from tokenmill.jobs.engines import chosen_engine
 from tokenmill.jobs.firing import Firing
 from tokenmill.jobs.job_file import JobFile
+from tokenmill.jobs.places import scratch_folder
 from tokenmill.jobs.recipes import recipe_with
 from tokenmill.jobs.run import found_device, run_recipe
 from tokenmill.jobs.taken_inputs import inputs_of
 from tokenmill.jobs.watch import Watch
+from tokenmill.manifests.asset_cache import use_assets
 
 
 def check_recipe(job: JobFile) -> Recipe:
     """The job's recipe, with an index where later firings want one. Raises RecipeError where it can leave none."""
+    use_assets(job.assets, scratch_folder())
     recipe = recipe_with(job.recipe, list(job.set))
     chained = job.schedule is not None and job.schedule.chain_index
     if (chained or job.index) and not any(isinstance(s, Verdict) and s.index is not None for s in recipe.steps):
@@ -42,6 +45,7 @@ def run_firing(job: JobFile, firing: Firing, *, quiet: bool = False) -> str:
         against=[*job.against, *(link.run for link in firing.against)],
         device=found_device(job.device),
         quiet=True,
+        assets=job.assets,
         watch=Watch(
             name=job.name,
             engine=job.engine.name,

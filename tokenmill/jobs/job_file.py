@@ -10,6 +10,7 @@ engine: {name: local, workers: 4}
 against: [runs/a]
 index: true
 device: cpu
+assets: s3://bucket/assets       # models and lists by content, for machines that do not see the submitter's files
 resources:
   {tasks: 200, at_once: 50, cpus: 4, memory: 16GB, time: "04:00:00", partition: x, account: y, image: "r/tokenmill:0.1",
    steps: {tokenize: {gpus: 1, partition: gpu}}}
@@ -211,6 +212,7 @@ class JobFile(_Model):
     against: tuple[Text, ...] = ()
     index: bool = False
     device: Literal["cpu", "cuda"] = "cpu"
+    assets: Text | None = None  # path or URL of a cache of models and lists by content, which all machines reach
     resources: Resources = Resources()
     environment: Environment = Environment()
     retries: Annotated[int, Field(ge=0)] = 3
@@ -271,6 +273,7 @@ def _absolute(job: JobFile, folder: Path) -> JobFile:
         "sources": tuple(s.model_copy(update={"path": at(s.path)}) for s in job.sources),
         "out": at(job.out),
         "against": tuple(at(run) for run in job.against),
+        "assets": at(job.assets),
         "state": at(job.state or f".{job.name}"),
         "environment": job.environment.model_copy(update={"archive": at(job.environment.archive)}),
         "metrics": job.metrics.model_copy(

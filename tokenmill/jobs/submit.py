@@ -19,7 +19,7 @@ from tokenmill.jobs.console import show
 from tokenmill.jobs.fire_run import check_recipe
 from tokenmill.jobs.indexes import find_index
 from tokenmill.jobs.job_file import JobFile, JobSource, load_job
-from tokenmill.jobs.places import out_at
+from tokenmill.jobs.places import out_at, scratch_folder
 from tokenmill.jobs.plan_file import write_plan
 from tokenmill.jobs.prepare import prepare
 from tokenmill.jobs.prepared import LOGS, Prepared, Target
@@ -27,6 +27,7 @@ from tokenmill.jobs.progress import ConsoleProgress
 from tokenmill.jobs.sources import check_apart, find_sources
 from tokenmill.jobs.submission import Submission, new_folder, next_folder, submissions_of
 from tokenmill.jobs.submit_schedule import schedule_job
+from tokenmill.manifests.asset_cache import share_assets, use_assets
 from tokenmill.manifests.checked_json import write_whole
 from tokenmill.manifests.manifest import FILE as MANIFEST
 from tokenmill.manifests.remote_stream import open_uri
@@ -66,6 +67,7 @@ def command(
     if store.exists(MANIFEST):
         show({"job": asked.name, "out": out, "submission": None}, as_json, f"{out}: is finished; nothing to submit")
         return
+    use_assets(asked.assets, scratch_folder())
     plan = plan_of(asked, out)
     context = Context(plan=plan, out=store, device=asked.device)
     prepared = prepare(asked, plan, context, next_folder(state, asked.name), out)
@@ -78,7 +80,10 @@ def command(
     with ConsoleProgress(quiet=True) as progress:
         share.prepare(context, progress, anew=True)  # claims `out` while somebody is there to read why it cannot be had
     folder = new_folder(state, asked.name)  # not always the one above: others submit too
-    write_plan(folder, plan, out, asked.device)
+    if asked.assets is not None:
+        wanted = [asset for step in plan.recipe.all_steps() for asset in step.assets()]
+        share_assets(asked.assets, scratch_folder(), wanted)
+    write_plan(folder, plan, out, asked.device, asked.assets)
     prepared = replace(prepared, folder=folder, name=folder.name)
     submission = hand_over(target, to, job, prepared)
     parts = [{"name": part.name, "id": part.id} for part in submission.parts]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenmill.core.errors import EngineError, RecipeError
+from tokenmill.jobs import slurm_by_datatrove
 from tokenmill.jobs.job_file import JobFile
 from tokenmill.jobs.prepared import LOGS, Log, Part, PartStatus, Prepared, PreparedStation
 from tokenmill.jobs.slurm_element import CANCELLED
@@ -32,7 +33,7 @@ UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 def check(job: JobFile) -> None:
     """Raises RecipeError for what a job on Slurm cannot be, and for a secret that is not set here."""
-    if job.engine.name != "local":
+    if job.engine.name != "local" and not _by_datatrove(job):
         raise RecipeError(
             f"engine.name: {job.engine.name} is not what --to slurm starts; leave `engine` out, or use "
             f"{'--to spark' if job.engine.name == 'spark' else f'tokenmill run --engine {job.engine.name}'}"
@@ -57,6 +58,8 @@ def check_commands() -> None:
 
 def render(job: JobFile, prepared: Prepared) -> dict[str, str]:
     """A script for each array and for what is behind it."""
+    if _by_datatrove(job):
+        return {}  # it writes scripts of its own as they are handed over
     return {each.script: _batch_script(job, prepared, each) for each in _jobs(prepared)}
 
 
@@ -68,8 +71,14 @@ def commands(job: JobFile, prepared: Prepared) -> list[list[str]]:
 
 
 def submit(job: JobFile, prepared: Prepared) -> Iterator[Part]:
-    """Raises RecipeError for what sbatch refuses, EngineError where no Slurm answers, with their own words."""
+    """Raises EngineError where sbatch does, with its own words."""
     check_commands()
+    if _by_datatrove(job):
+        jobs = _jobs(prepared)
+        commands_of = [[_start(job, prepared, each, str(r)) for r in range(each.elements)] for each in jobs]
+        options = [_options(job, prepared, each) for each in jobs]
+        yield from slurm_by_datatrove.submit(job, prepared, [each.part for each in jobs], commands_of, options)
+        return
     before: str | None = None
     for each in _jobs(prepared):
         told = slurm(_sbatch(prepared, each.script, before))
@@ -138,6 +147,10 @@ class _Job:
         further = "" if self.last == self.first else f" to {self.last.name}"
         return f"{self.first.name}{further}{CLOSING}"
 
+    @property
+    def elements(self) -> int:
+        return 1 if self.closes else self.first.elements
+
     def part(self, identity: str) -> Part:
         return Part(name=self.name, id=identity, station=self.first.number, until=self.last.number)
 
@@ -160,10 +173,24 @@ def _sbatch(prepared: Prepared, script: str, after: str | None) -> list[str]:
     return ["sbatch", "--parsable", *waits, str(prepared.folder / script)]
 
 
+def _by_datatrove(job: JobFile) -> bool:
+    return job.engine.name == "datatrove" and job.engine.executor == "slurm"
+
+
 def _batch_script(job: JobFile, prepared: Prepared, each: _Job) -> str:
+    options = _options(job, prepared, each)
+    lines = [f"#SBATCH --{key}" + ("" if value is None else f"={shlex.quote(value)}") for key, value in options.items()]
+    # Until the element is there to be told, a SIGTERM must not end its job.
+    lines += ["", "trap '' TERM", "set -e", *job.environment.setup]
+    lines += [f"export {key}={shlex.quote(value)}" for key, value in job.environment.variables.items()]
+    lines.append("exec " + " ".join(_word(argument) for argument in _start(job, prepared, each, RANK)))
+    return "\n".join(["#!/bin/bash", *lines]) + "\n"
+
+
+def _options(job: JobFile, prepared: Prepared, each: _Job) -> dict[str, str | None]:
     station = each.last
     log = f"{each.first.number:03d}.{'close' if each.closes else '%a'}.log"
-    options = {
+    return {
         "job-name": f"{prepared.name}.{each.stem}",
         "comment": each.name,
         "output": str(prepared.folder / LOGS).replace("%", "%%") + f"/{log}",
@@ -175,16 +202,14 @@ def _batch_script(job: JobFile, prepared: Prepared, each: _Job) -> str:
         "kill-on-invalid-dep": "yes",
         "signal": f"B:TERM@{_lead_s(station)}",
     }
-    task = prepared.close_arguments(station) if each.closes else prepared.share_arguments(station, RANK)
-    name = f"{each.first.number:03d}.{'close' if each.closes else RANK}"
+
+
+def _start(job: JobFile, prepared: Prepared, each: _Job, rank: str) -> list[str]:
+    """The command of one element; `rank` may be a scheduler's own variable."""
+    task = prepared.close_arguments(each.last) if each.closes else prepared.share_arguments(each.last, rank)
+    name = f"{each.first.number:03d}.{'close' if each.closes else rank}"
     start = [prepared.python, "-m", "tokenmill.jobs.slurm_element", *_behind_task(task)]
-    start += ["--name", name, "--retries", str(job.retries)]
-    lines = [f"#SBATCH --{key}" + ("" if value is None else f"={shlex.quote(value)}") for key, value in options.items()]
-    # Until the element is there to be told, a SIGTERM must not end its job.
-    lines += ["", "trap '' TERM", "set -e", *job.environment.setup]
-    lines += [f"export {key}={shlex.quote(value)}" for key, value in job.environment.variables.items()]
-    lines.append("exec " + " ".join(_word(argument) for argument in start))
-    return "\n".join(["#!/bin/bash", *lines]) + "\n"
+    return [*start, "--name", name, "--retries", str(job.retries)]
 
 
 def _behind_task(arguments: list[str]) -> list[str]:
