@@ -96,7 +96,8 @@ def test_merged_rows_are_the_same_rows(engine, recipe, pages, tmp_path):
     )
     manifest, phases = merged(plan_of(chosen, pages), tmp_path / "merged", engine_named(engine))
     assert manifest.identity == plain.identity
-    assert any(phase.endswith(", merged") for phase in phases)
+    shuffles = engine != "local" and not tokens  # and gathers the rows itself
+    assert any(phase.endswith(", merged") for phase in phases) is not shuffles
 
 
 def test_files_are_merged_by_their_number_and_their_bytes():

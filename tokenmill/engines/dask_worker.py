@@ -14,7 +14,7 @@ import pyarrow as pa
 from tokenmill.engines.context import Context
 from tokenmill.engines.in_task import Outcome, run_task, settle
 from tokenmill.engines.reduce import ReduceTask
-from tokenmill.engines.spark_shuffle import DecideTask
+from tokenmill.engines.shuffle import DecideTask
 from tokenmill.engines.task import Task
 
 Told = tuple[Outcome, dict[str, int]]  # how a task ended, and what it counted on the way

@@ -91,7 +91,9 @@ class Driver:
                 emit = EmitTask(**where, round=station.round, shard=0, inputs=state)
                 yield Phase(name=station.name, tasks=Along(first=emit, axis="shard", numbers=numbers))
             case "merge":
-                yield Phase(name=station.name, tasks=self._merges(station))
+                is_verdict = isinstance(context.segments[station.segment].barriers[station.place], Verdict)
+                if not (is_verdict and isinstance(self._workers, Shuffling)):  # whose senders gather rows themselves
+                    yield Phase(name=station.name, tasks=self._merges(station))
             case "reduce":
                 yield self._reduce(station)
             case "components":

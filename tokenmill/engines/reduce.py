@@ -1,6 +1,6 @@
 """The keys' side of a round: rows with equal keys meet, and answers go back by address."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tokenmill.core.barrier import ADDRESS, LINKS, SPANS, VERDICTS, Reduced, Rou
 from tokenmill.core.errors import DataError
 from tokenmill.engines.address import Addresses, addresses, by_address, is_among, of_shard, read_whole
 from tokenmill.engines.context import Context
-from tokenmill.engines.keyed_file import key_range, read_keys
+from tokenmill.engines.keyed_file import key_range
 from tokenmill.engines.merge import rows_between
 from tokenmill.engines.task import Receipt, Report, Task
 from tokenmill.manifests.attempt import Attempt
@@ -85,24 +85,13 @@ class ReduceTask(Task):
         return context.receipt(f"reduced-{barrier.name}.{round_.name}", partition_name(self.partition, self.of))
 
     def run(self, context: Context, report: Report) -> Receipt:
-        removed = self.removed(context)
+        # What earlier verdicts of the same pass took is out of the game.
+        earlier = context.segments[self.segment].barriers[: self.barrier]
+        removed = removed_by(context, [b for b in earlier if isinstance(b, Verdict)])
         keys = key_range(self.partition, self.of)
         rows = rows_between(context, self.segment, self.barrier, self.round, *keys)
         batches = [without(batch, removed) for batch in rows]
         return self.decide(context, batches)
-
-    def rows(
-        self, context: Context, emitter: str, keys: tuple[int, int], removed: Addresses
-    ) -> Iterator[pa.RecordBatch]:
-        """What `emitter` emitted with low <= key < high, less what is `removed`; mapped, not copied."""
-        barrier = context.verdict(self.segment, self.barrier)
-        name = context.emitted(barrier.name, barrier.rounds[self.round], emitter)
-        return (without(batch, removed) for batch in read_keys(context.out.path(name), *keys))
-
-    def removed(self, context: Context) -> Addresses:
-        """What earlier verdicts of the same pass took: their rows are out of the game."""
-        earlier = context.segments[self.segment].barriers[: self.barrier]
-        return removed_by(context, [b for b in earlier if isinstance(b, Verdict)])
 
     def decide(self, context: Context, batches: Sequence[pa.RecordBatch]) -> Receipt:
         """Decide on all rows of this task's keys, in whatever order they come, and commit."""
@@ -142,10 +131,19 @@ def _tables(barrier: Verdict, round_: Round, reduced: Reduced) -> dict[str, pa.T
     return tables
 
 
-def removed_by(context: Context, barriers: list[Verdict]) -> Addresses:
-    """Sorted addresses of what earlier verdicts of the same pass removed: 8 bytes each."""
-    parts = [addresses(read_whole(path)) for b in barriers for path in files_of(context, "verdicts", b)]
+def removed_by(context: Context, barriers: list[Verdict], shards: tuple[int, int] | None = None) -> Addresses:
+    """Sorted addresses of what verdicts removed, of all shards or of a first to a last one: 8 bytes each."""
+    parts = [addresses(_of_shards(read_whole(p), shards)) for b in barriers for p in files_of(context, "verdicts", b)]
     return np.sort(np.concatenate([np.zeros(0, np.int64), *parts]))
+
+
+def _of_shards(verdicts: pa.Table, shards: tuple[int, int] | None) -> pa.Table:
+    """Verdicts lie in order of address."""
+    if shards is None:
+        return verdicts
+    numbers = verdicts["shard"].to_numpy()
+    first, last = np.searchsorted(numbers, shards[0], "left"), np.searchsorted(numbers, shards[1], "right")
+    return verdicts.slice(int(first), int(last - first))
 
 
 def without(batch: pa.RecordBatch, removed: Addresses) -> pa.RecordBatch:

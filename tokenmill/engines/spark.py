@@ -27,18 +27,20 @@ from tokenmill.engines.driver import found_receipts
 from tokenmill.engines.in_task import Outcome, first_failure, peak_bytes, run_task, settle
 from tokenmill.engines.pool import TRIES
 from tokenmill.engines.reduce import ReduceTask, names_of
+from tokenmill.engines.shuffle import DecideTask, send
 from tokenmill.engines.spark_components import PAIRS, Steps, forest, merged
 from tokenmill.engines.spark_job import Jobs, Told
 from tokenmill.engines.spark_links import LABELS_FOR_SPARK, WriteTask, in_order, read_links, to_ranges
 from tokenmill.engines.spark_pickle import packed, unpacked
 from tokenmill.engines.spark_session import is_one_process, reason, session
-from tokenmill.engines.spark_shuffle import AT_ONCE, PACKED_FOR_SPARK, DecideTask, send
 from tokenmill.engines.task import Task
 from tokenmill.engines.workers import Done, News
 from tokenmill.manifests.store import WORK, is_remote
 
 Batches = Iterator[pa.RecordBatch]
 SLICES_PER_CORE = 32  # a task of Spark's costs 30 ms of CPU, whatever it does
+AT_ONCE = 32  # rows of the DataFrame that Spark hands to Python together
+PACKED_FOR_SPARK = "range int, rows binary, failure binary"  # shuffle.PACKED
 TASKS_PER_CORE = 4  # of those that read what is to be moved: enough to share the work out evenly
 _TASK = re.compile(r"Task (\d+) in stage")
 _NOTHING = "nothing int"  # the rows that a DataFrame of tasks gives: none
@@ -255,10 +257,8 @@ def _run_each(shared: _Shared, parts: Iterator[list[tuple[int, Task]]]) -> None:
 
 
 def _send_each(shared: _Shared, tasks: Sequence[ReduceTask], batches: Batches) -> Batches:
-    context = shared.settled()
-    for batch in batches:
-        for emitter in batch.column(0).to_pylist():
-            yield from send(context, tasks, emitter)
+    emitters = [number for batch in batches for number in batch.column(0).to_pylist()]
+    yield from send(shared.settled(), tasks, emitters)
 
 
 def _decide(shared: _Shared, numbers: Sequence[int], tasks: Sequence[ReduceTask], batches: Batches) -> Batches:
