@@ -45,7 +45,7 @@ class Job:
 
     @property
     def book(self) -> FiringBook:
-        return FiringBook(out_at(self.job.state))
+        return FiringBook(out_at(self.job.state), self.job.name)
 
     def fire(self, now: str, at: str | None = None, anew: bool = False) -> list[Firing]:
         clock = datetime.fromisoformat(now).replace(tzinfo=UTC)

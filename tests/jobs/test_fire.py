@@ -122,10 +122,10 @@ def test_what_is_no_pointer_is_not_replaced_by_one(tmp_path, capsys):
 def test_one_firing_at_a_time_and_another_says_who_holds_it_or_waits(tmp_path, capsys):
     job = write_job(tmp_path)
     state = LocalStore(tmp_path / ".web")
-    with held(state, {"host": "node7", "process": 4711, "since": "2026-11-01T03:00:00+00:00"}):
+    with held(state, "web", {"host": "node7", "process": 4711, "since": "2026-11-01T03:00:00+00:00"}):
         assert fire(job, "2026-11-01T03:00Z") == 4
         assert "web: is being fired by process 4711 on node7, since 2026-11-01T03:00:00" in capsys.readouterr().err
-    holding = held(state, {})
+    holding = held(state, "web", {})
     holding.__enter__()
     threading.Timer(1.0, lambda: holding.__exit__(None, None, None)).start()
     assert fire(job, "2026-11-01T03:00Z", "--wait", "30") == 0
@@ -137,7 +137,7 @@ def test_the_lock_of_a_process_that_died_is_taken_over(tmp_path):
     script = (
         "import time\nfrom pathlib import Path\nfrom tokenmill.jobs.firing import held\n"
         "from tokenmill.manifests.local_store import LocalStore\n"
-        f"with held(LocalStore(Path({str(tmp_path / '.web')!r})), {{}}):\n"
+        f"with held(LocalStore(Path({str(tmp_path / '.web')!r})), 'web', {{}}):\n"
         "    print('held', flush=True)\n    time.sleep(60)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -191,13 +191,13 @@ def test_killed_at_any_moment_the_same_command_ends_with_the_same_runs_and_nothi
                     os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
                 strikes += 1
-                if len(list(FiringBook(LocalStore(folder / ".web")))):
+                if len(list(FiringBook(LocalStore(folder / ".web"), "web"))):
                     put(folder, "meanwhile.jsonl", *(f"text {n}" for n in range(100)))
             assert strikes
         first = done(start(job, "2026-11-01T03:00Z"))
         put(folder, "meanwhile.jsonl", *(f"text {n}" for n in range(100)))
         second = done(start(job, "2026-11-02T03:00Z"))
-        book = list(FiringBook(LocalStore(folder / ".web")))
+        book = list(FiringBook(LocalStore(folder / ".web"), "web"))
         identities[name] = [firing.identity for firing in book]
         assert [*first, *second][-1:] == identities[name][-1:]
         texts = [

@@ -36,7 +36,7 @@ def test_firings_in_an_object_store(tmp_path, monkeypatch):
         assert pointer == {"tokenmill_run": "web-2026-11-02", "identity": there.book.runs[-1].identity}
         assert Manifest.load(run_at(current)).identity == pointer["identity"]
         assert verify(run_at(current)).problems == []
-        with held(out_at(f"{place}/state"), {}), pytest.raises(BlockingIOError), held(out_at(f"{place}/state"), {}):
+        with held(out_at(f"{place}/state"), "web", {}), pytest.raises(BlockingIOError), held(out_at(f"{place}/state"), "web", {}):
             pass
 
 

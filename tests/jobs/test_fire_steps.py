@@ -297,7 +297,7 @@ def test_names_are_of_the_firing_in_its_own_time_zone_and_never_of_the_clock(tmp
 def test_a_record_that_was_tampered_with_is_noticed(job):
     job.put("a.jsonl", "one")
     job.fire("2026-11-01 03:01")
-    record = next((Path(job.job.state) / "firings").iterdir())
+    record = next((Path(job.job.state) / "firings" / "web").glob("*.json"))
     record.write_text(record.read_text().replace("a.jsonl", "b.jsonl"))
     with pytest.raises(DataError, match="not as it was written"):
         job.fire("2026-11-02 03:01")

@@ -7,10 +7,10 @@ to repeat, on the others. Workers need this package, and the paths of the run; o
 
 import logging
 import shutil
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, Self
 
@@ -60,7 +60,6 @@ class DaskWorkers:
         self._scheduler = scheduler
         self._own = (workers or dask.system.CPU_COUNT) if scheduler is None else None
         self._open = ExitStack()
-        self._numbers = count()
         self.peak_bytes = 0
 
     def __enter__(self) -> Self:
@@ -86,7 +85,8 @@ class DaskWorkers:
         """As Workers.run: a future for each."""
 
         def start(number: int) -> Any:
-            key = f"{type(tasks[number]).__name__}-{self._token}-{next(self._numbers)}"
+            # Of this driver alone: a scheduler may still know the tasks of one that died.
+            key = f"{type(tasks[number]).__name__}-{self._token}-{uuid.uuid4().hex}"
             return self._client.submit(run_one, self._token, tasks[number], key=key, pure=False)
 
         self._all(tasks, start, self._own or AT_ONCE, done, news)

@@ -12,6 +12,7 @@ from tokenmill.manifests.store import WORK, Store
 
 REQUEST = f"{WORK}/request.json"
 LOCK = f"{WORK}/lock"
+STARTED = f"{WORK}/started.json"
 PROVENANCE = "provenance.json"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
@@ -23,7 +24,8 @@ def claimed(out: Store, request: dict[str, Any], *, keep_attempts: bool = False)
     Raises RecipeError, having written nothing, if `out` holds something else or cannot be written,
     EngineError if another process is at work there.
     """
-    _check_free(out, request)
+    if not is_finished(out):
+        _check_free(out, request)
     lock = out.hold(LOCK)
     try:
         lock.__enter__()
@@ -45,6 +47,12 @@ def claimed(out: Store, request: dict[str, Any], *, keep_attempts: bool = False)
         yield
     finally:
         lock.__exit__(None, None, None)
+
+
+def clear(out: Store) -> None:
+    """Remove all work of a run that is finished, but for the lock that is held."""
+    for top in sorted({"/".join(name.split("/")[:2]) for name in out.names(WORK)} - {LOCK}):
+        out.delete(top) if top in (REQUEST, STARTED) else out.delete_all(top)
 
 
 def is_finished(out: Store) -> bool:

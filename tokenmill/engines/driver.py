@@ -3,13 +3,11 @@
 import pickle
 import time
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Protocol, cast
 
 from tokenmill.core.barrier import Round, Verdict
-from tokenmill.core.errors import DataError
 from tokenmill.engines.bounds import BoundsTask
 from tokenmill.engines.components import LINKS_IN_MEMORY, ComponentsTask, LabelTask, StarTask
 from tokenmill.engines.context import Context
@@ -18,6 +16,7 @@ from tokenmill.engines.emit import EmitTask
 from tokenmill.engines.index import IndexTask
 from tokenmill.engines.merge import MergeTask, merge_tasks, written_names
 from tokenmill.engines.phase import Along, Phase
+from tokenmill.engines.receipts import collect, forget_collected, found_receipts
 from tokenmill.engines.reduce import ReduceTask, names_of, partition_name, partitions
 from tokenmill.engines.regroup import GatherTask, ScatterTask
 from tokenmill.engines.segment import ShardTask
@@ -25,13 +24,9 @@ from tokenmill.engines.stations import Station, stations
 from tokenmill.engines.summary import SummaryTask, read_summary
 from tokenmill.engines.task import Receipt, Task
 from tokenmill.engines.workers import Done, Joining, News, Shuffling, Workers
-from tokenmill.manifests import checked_json
 from tokenmill.manifests.store import WORK
 
 TICKETS = f"{WORK}/tickets"
-COLLECTED = f"{WORK}/collected"
-COLLECTED_FROM = 1_000  # receipts of a phase: then whoever comes later reads one file
-READERS = 16  # of receipts at a time: on a shared file system or an object store each is a wait
 
 
 class Progress(Protocol):
@@ -177,9 +172,10 @@ class Driver:
         where: dict[str, Any] = {"segment": station.segment, "barrier": station.place, "round": station.round}
         reduced = self.receipts[station.name.removesuffix(", components")]
         of = max(1, -(-sum(receipt["links"] for receipt in reduced) // LINKS_IN_MEMORY))
-        wanted = {f"components-{partition_name(p, of)}" for p in range(of)} if of > 1 else {"components"}
+        names = [f"components-{partition_name(p, of)}" for p in range(of)] if of > 1 else ["components"]
+        wanted = {f"{round_.name}.{name}.arrow" for name in names}
         for name in names_of(context, "answers", barrier, round_):
-            if name.rpartition("/")[2].split(".")[1] not in wanted:
+            if name.rpartition("/")[2] not in wanted:
                 context.out.delete(name)
         if of == 1:
             joining: Sequence[Task] = [ComponentsTask(**where, inputs=self._state)]
@@ -223,7 +219,7 @@ class Driver:
         """Do what no receipt vouches for."""
         began = time.monotonic()
         tasks = phase.tasks
-        receipts = found_receipts(self._context, tasks, self._collected(phase.name))
+        receipts = found_receipts(self._context, phase.name, tasks)
         missing = [n for n, receipt in enumerate(receipts) if receipt is None]
         self._progress.phase(phase.name, len(tasks), len(tasks) - len(missing), phase.bytes)
 
@@ -232,22 +228,14 @@ class Driver:
             self._progress.task_done()
 
         if missing:
+            forget_collected(self._context, phase.name)
             run_phase(self._workers, replace(phase, tasks=[tasks[n] for n in missing]), done, self._progress.news)
         complete = [receipt for receipt in receipts if receipt is not None]
-        if len(complete) >= COLLECTED_FROM and missing != []:
-            self._context.out.write(f"{COLLECTED}/{phase.name}.pickle", pickle.dumps(complete))
+        collect(self._context, phase.name, complete)
         self.receipts[phase.name] = complete
         if not isinstance(next(iter(tasks), None), MergeTask):  # the same rows, and not on every engine
             self._state = digest([self._state, complete])
         self.seconds[phase.name] = round(time.monotonic() - began, 3)
-
-    def _collected(self, phase: str) -> Sequence[Receipt]:
-        """The receipts of a phase that was done before, in one file. Each is still held to its task's fingerprint."""
-        try:
-            found: list[Receipt] = pickle.loads(self._context.out.read(f"{COLLECTED}/{phase}.pickle"))
-        except (FileNotFoundError, pickle.UnpicklingError, EOFError):
-            return ()
-        return found
 
     def _sizes_in(self, folder: str) -> dict[str, int]:
         """Bytes of the engine's own files in one folder, by the receipts that name them."""
@@ -265,7 +253,7 @@ class Driver:
         for what in ("verdicts", "answers", "links"):
             for name in names_of(self._context, what, barrier, round_):
                 file = name.rpartition("/")[2]
-                if file not in wanted and "components" not in file:
+                if file not in wanted and not file.startswith(f"{round_.name}.components"):  # of the station behind
                     self._context.out.delete(name)
 
 
@@ -281,43 +269,3 @@ def run_phase(workers: Workers, phase: Phase, done: Done, news: News) -> None:
 
 def ticket_name(station: int) -> str:
     return f"{TICKETS}/{station:03d}.pickle"
-
-
-def found_receipts(context: Context, tasks: Sequence[Task], collected: Sequence[Receipt] = ()) -> list[Receipt | None]:
-    """Of each task, if there is one for the same inputs and the files that it names are there. A listing per folder.
-
-    `collected`: receipts of these tasks as they were once, which spare reading one file for each.
-    """
-    if not tasks:
-        return []
-    out = context.out
-    listings: dict[str, set[str]] = {}
-
-    def is_there(name: str) -> bool:
-        folder = name.rpartition("/")[0]
-        if folder not in listings:
-            listings[folder] = set(out.names(folder))
-        return name in listings[folder]
-
-    def load(place: int) -> Receipt | None:
-        task = tasks[place]
-        if place < len(collected) and collected[place]["inputs"] == task.fingerprint(context):
-            return collected[place]
-        name = task.receipt(context)
-        if not is_there(name):
-            return None
-        try:
-            body = checked_json.load_from(out, name)
-        except DataError:
-            return None
-        return body if body["inputs"] == task.fingerprint(context) else None
-
-    with ThreadPoolExecutor(READERS) as readers:
-        is_there(tasks[0].receipt(context))  # once, before many ask
-        bodies = list(readers.map(load, range(len(tasks))))
-    return [
-        body
-        if body is not None and all(is_there(name) for name in (*(f["path"] for f in body["files"]), *body["work"]))
-        else None
-        for body in bodies
-    ]

@@ -10,6 +10,7 @@ from tokenmill.engines.context import Context
 from tokenmill.engines.task import Receipt, Report, Task
 from tokenmill.kernels.device import choose
 from tokenmill.manifests.asset_cache import use_assets
+from tokenmill.manifests.store import WORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ def as_ours(error: BaseException, where: str) -> TokenmillError:
     match error:
         case TokenmillError():
             return type(error)(f"{where}: {error}")
+        case FileNotFoundError() if f"/{WORK}/" in str(error.filename):
+            return EngineError(
+                f"{where}: {error.filename} is gone, which another task has made: by somebody who goes on with or has "
+                "finished this run; run the same command again"
+            )
         case FileNotFoundError():
             return DataError(f"{where}: {error.filename or error} is gone; restore it and run the same command again")
         case OSError():

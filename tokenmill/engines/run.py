@@ -41,15 +41,17 @@ def run(
     began = time.monotonic()
     started = datetime.now(UTC)
     with directory.claimed(out, request):
+        if directory.is_finished(out):  # since we looked
+            return finished(plan, out, request)
         context = Context(plan=plan, out=out, device=device, assets=assets, scratch=scratch)
         with engine.workers_of(context) as workers:
             driver = Driver(context, workers, progress)
             driver.run()
             facts = {"engine": engine.name, **engine.facts(), "peak_bytes_per_worker": workers.peak_bytes}
         finish(context, driver, facts, started, round(time.monotonic() - began, 3))
-        manifest = Manifest.load(out)
+        directory.clear(out)
     out.delete_all(WORK)
-    return manifest
+    return Manifest.load(out)
 
 
 def finish(context: Context, driver: Driver, facts: dict[str, Any], started: datetime, seconds: float) -> None:

@@ -48,6 +48,11 @@ class ShardTask(Task):
         shard = context.plan.shards[self.shard].fingerprint()
         return digest([self.inputs, shard if self.start is None else f"{shard}@{self.start}"])
 
+    def accepts(self, context: Context, receipt: Receipt) -> bool:
+        """Of a range that was moved too: whether it had to be, its neighbour's receipt says."""
+        moved = replace(self, start=receipt["start"]) if self.start is None else self
+        return bool(receipt["inputs"] == moved.fingerprint(context))
+
     def describe(self, context: Context) -> str:
         shard = context.plan.shards[self.shard]
         return f"{shard.name} ({shard.split.file.uri}), segment {self.segment}"
@@ -76,6 +81,7 @@ class ShardTask(Task):
             totals = outcome.close()
             body = {
                 "inputs": self.fingerprint(context),
+                "start": self.start,
                 "documents": reading.documents,
                 "kept": kept,
                 "text_bytes": text_bytes,

@@ -12,18 +12,17 @@ from datetime import UTC, datetime
 from tokenmill.core.errors import EngineError
 from tokenmill.engines import directory
 from tokenmill.engines.context import Context
-from tokenmill.engines.driver import TICKETS, Driver, Progress, found_receipts, ticket_name
+from tokenmill.engines.driver import TICKETS, Driver, Progress, ticket_name
 from tokenmill.engines.local import LocalEngine
 from tokenmill.engines.phase import Phase
 from tokenmill.engines.pool import Pool
+from tokenmill.engines.receipts import forget_collected, found_receipts
 from tokenmill.engines.run import finish, finished
 from tokenmill.engines.stations import stations
 from tokenmill.engines.task import Receipt, Task
 from tokenmill.manifests import checked_json
 from tokenmill.manifests.manifest import Manifest
 from tokenmill.manifests.store import WORK
-
-STARTED = f"{WORK}/started.json"
 
 
 def prepare(context: Context, progress: Progress, *, anew: bool) -> None:
@@ -35,13 +34,14 @@ def prepare(context: Context, progress: Progress, *, anew: bool) -> None:
     if directory.is_finished(context.out):
         finished(context.plan, context.out, context.plan.request())
         return
-    with directory.claimed(context.out, context.plan.request()):
+    # An element that comes back must not sweep away what the others are at.
+    with directory.claimed(context.out, context.plan.request(), keep_attempts=not anew):
         if anew:
             context.out.delete_all(TICKETS)
         elif context.out.exists(ticket_name(0)):
             return
-        if not context.out.exists(STARTED):
-            checked_json.save_in(context.out, STARTED, {"started": datetime.now(UTC).isoformat()})
+        if not context.out.exists(directory.STARTED):
+            checked_json.save_in(context.out, directory.STARTED, {"started": datetime.now(UTC).isoformat()})
         with Pool(context, 1) as workers:
             Driver(context, workers, progress).write_ticket(0)
 
@@ -63,8 +63,14 @@ def missing_tasks(context: Context, station: int, rank: int = 0, of: int = 1) ->
     """Of one share, or of all, those that have no receipt. None of a station that is closed."""
     if is_closed(context, station):
         return []
-    tasks = read_ticket(context, station).tasks[rank::of]
-    receipts = found_receipts(context, tasks)
+    try:
+        phase = read_ticket(context, station)
+    except EngineError:
+        if directory.is_finished(context.out):  # since we looked
+            return []
+        raise
+    tasks = phase.tasks[rank::of]
+    receipts = found_receipts(context, phase.name, tasks)
     return [task for task, receipt in zip(tasks, receipts, strict=True) if receipt is None]
 
 
@@ -76,6 +82,7 @@ def run_missing(context: Context, station: int, tasks: Sequence[Task], *, worker
         progress.task_done()
 
     if tasks:
+        forget_collected(context, read_ticket(context, station).name)
         with Pool(context, workers) as pool:
             pool.run(tasks, done, progress.news)
 
@@ -86,7 +93,7 @@ def close(context: Context, station: int, *, workers: int, progress: Progress) -
         return finished(context.plan, context.out, context.plan.request())
     began = time.monotonic()
     last = station == len(stations(context)) - 1
-    with directory.claimed(context.out, context.plan.request(), keep_attempts=not last):
+    with directory.claimed(context.out, context.plan.request(), keep_attempts=True):
         with Pool(context, workers) as pool:
             driver = Driver(context, pool, progress)
             driver.run(until=station + 1)
@@ -94,12 +101,12 @@ def close(context: Context, station: int, *, workers: int, progress: Progress) -
         if not last:
             driver.write_ticket(station + 1)
             return None
-        started = datetime.fromisoformat(checked_json.load_from(context.out, STARTED)["started"])
+        started = datetime.fromisoformat(checked_json.load_from(context.out, directory.STARTED)["started"])
         facts = {"engine": "elements", **LocalEngine(workers=workers).facts(), "peak_bytes_per_worker": peak}
         finish(context, driver, facts, started, round(time.monotonic() - began, 3))
-    manifest = Manifest.load(context.out)
+        directory.clear(context.out)
     context.out.delete_all(WORK)
-    return manifest
+    return Manifest.load(context.out)
 
 
 def is_closed(context: Context, station: int) -> bool:

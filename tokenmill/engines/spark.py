@@ -23,9 +23,9 @@ from pyspark.sql import DataFrame, functions
 from tokenmill.core.errors import EngineError, TokenmillError
 from tokenmill.engines.components import LINKS_IN_MEMORY, ComponentsTask, LabelTask
 from tokenmill.engines.context import Context
-from tokenmill.engines.driver import found_receipts
 from tokenmill.engines.in_task import Outcome, first_failure, peak_bytes, run_task, settle
 from tokenmill.engines.pool import TRIES
+from tokenmill.engines.receipts import receipt_of
 from tokenmill.engines.reduce import ReduceTask, names_of
 from tokenmill.engines.shuffle import DecideTask, send
 from tokenmill.engines.spark_components import PAIRS, Steps, forest, merged
@@ -249,7 +249,7 @@ def _run_each(shared: _Shared, parts: Iterator[list[tuple[int, Task]]]) -> None:
     where = TaskContext.get()
     again = shared.again or (where is not None and where.attemptNumber() > 0)
     for number, task in (numbered for part in parts for numbered in part):
-        receipt = found_receipts(context, [task])[0] if again else None
+        receipt = receipt_of(context, task) if again else None
         if receipt is None:
             shared.run(number, task, context)
         else:

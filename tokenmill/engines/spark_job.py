@@ -7,6 +7,7 @@ run on a thread of their own, in a job group; the caller's thread hears, and can
 import queue
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from pyspark import AccumulatorParam, InheritableThread
@@ -61,7 +62,8 @@ class Jobs:
                     break
                 heard(news)
         except BaseException:
-            self._context.cancelJobGroup(job)
+            with suppress(Exception):  # of a JVM that is gone
+                self._context.cancelJobGroup(job)
             thread.join()
             raise
         thread.join()

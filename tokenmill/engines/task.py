@@ -33,3 +33,7 @@ class Task(Protocol):
     def fingerprint(self, context: Context) -> str:
         """Of everything that the result depends on: a receipt counts only for the same."""
         return self.inputs
+
+    def accepts(self, context: Context, receipt: Receipt) -> bool:
+        """Whether a receipt that is there vouches for what this task would do."""
+        return bool(receipt["inputs"] == self.fingerprint(context))

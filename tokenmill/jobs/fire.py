@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from tokenmill.core.errors import EngineError, RecipeError
-from tokenmill.jobs.console import show
+from tokenmill.jobs.console import show, warn
 from tokenmill.jobs.fire_run import check_recipe, run_firing
 from tokenmill.jobs.fire_steps import Steps
 from tokenmill.jobs.firing import Firing, FiringBook, held, holder_of
@@ -25,6 +25,8 @@ from tokenmill.jobs.job_file import JobFile, load_job
 from tokenmill.jobs.places import out_at
 from tokenmill.jobs.prometheus import note_firing
 from tokenmill.jobs.schedule import due_firings, zone
+from tokenmill.jobs.schedule_check import check_scheduled
+from tokenmill.jobs.task import TERMINATED, Terminated, until_terminated
 from tokenmill.manifests.current_pointer import check_pointer
 from tokenmill.manifests.store import Store
 
@@ -42,25 +44,30 @@ def command(
         bool, typer.Option("--anew", help="Give up what an unfinished firing took and made, and take inputs again.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
-) -> None:
+) -> int:
     """Do the firings of a scheduled job that are due: new inputs, one verified run each, then `current` moves."""
     asked = load_job(job)
     if asked.schedule is None:
         raise RecipeError(f"{job}: has no `schedule`; add one, or use `tokenmill run` or `submit`")
+    check_scheduled(asked)
     due = moment(at, asked.schedule.timezone) if at is not None else None
     check_recipe(asked)
     if asked.schedule.current is not None:
         check_pointer(asked.schedule.current)
     state = out_at(asked.state)
-    with _alone(asked, state, wait):
-        fired = fire(
-            asked,
-            FiringBook(state),
-            due,
-            run=lambda firing: run_firing(asked, firing, quiet=as_json),
-            now=lambda: datetime.now(UTC),
-            anew=anew,
-        )
+    try:
+        with until_terminated(), _alone(asked, state, wait):
+            fired = fire(
+                asked,
+                FiringBook(state, asked.name),
+                due,
+                run=lambda firing: run_firing(asked, firing, quiet=as_json),
+                now=lambda: datetime.now(UTC),
+                anew=anew,
+            )
+    except Terminated:
+        warn(f"{asked.name}: stopped by SIGTERM; the same command goes on where this one stopped")
+        return TERMINATED
     facts = [
         {
             "due": f.due.isoformat(),
@@ -74,6 +81,7 @@ def command(
     ]
     current = asked.schedule.current
     show({"job": asked.name, "firings": facts, "current": current}, as_json, _text(asked, fired))
+    return 0
 
 
 def fire(
@@ -140,10 +148,10 @@ def _alone(job: JobFile, state: Store, wait_s: float) -> Iterator[None]:
     with ExitStack() as stack:
         while True:
             try:
-                stack.enter_context(held(state, me))
+                stack.enter_context(held(state, job.name, me))
                 break
             except BlockingIOError as error:
-                other = holder_of(state)
+                other = holder_of(state, job.name)
                 if time.monotonic() >= give_up:
                     who = "process {process} on {host}, since {since}".format(**other) if other else "another process"
                     raise EngineError(

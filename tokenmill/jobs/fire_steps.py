@@ -3,18 +3,19 @@
 record what is taken -> run -> verify -> move `current` -> record the end
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from tokenmill.core.errors import DataError, RecipeError
 from tokenmill.jobs.console import warn
 from tokenmill.jobs.firing import Firing, FiringBook, Link
+from tokenmill.jobs.firing_out import check_out, clear_out, has_made
 from tokenmill.jobs.job_file import JobFile, Schedule
 from tokenmill.jobs.places import out_at
 from tokenmill.jobs.schedule import zone
 from tokenmill.jobs.sources import check_apart
-from tokenmill.jobs.taken_inputs import check_unchanged, found_now, known_of, new_of
+from tokenmill.jobs.taken_inputs import changed_here, check_unchanged, found_now, known_of, new_of
 from tokenmill.manifests.current_pointer import point
 from tokenmill.manifests.manifest import FILE, Manifest
 from tokenmill.manifests.verify import verify
@@ -61,9 +62,13 @@ class Steps:
             begun=begun,
             ended=None if new else begun,
         )
+        if new:
+            check_out(self.job, firing)
         if changed:
-            named = ", ".join(changed[:SHOWN]) + (", ..." if len(changed) > SHOWN else "")
-            warn(f"{self.job.name}: {len(changed)} files were changed since they were taken, and are new: {named}")
+            warn(
+                f"{self.job.name}: {len(changed)} files were changed since they were taken, and are new: "
+                f"{_some(changed)}"
+            )
         self.book.write(firing)
         return firing
 
@@ -80,6 +85,11 @@ class Steps:
             )
         if found.identity != identity:
             raise DataError(f"{firing.out}: has the identity {found.identity}, its run gave {identity}; fire again")
+        if changed := changed_here(firing.sources):
+            warn(
+                f"{self.job.name}: {len(changed)} files have changed while their run was made, which may hold part of "
+                f"the old and of the new; the next firing takes them whole: {_some(changed)}"
+            )
         current = self._schedule.current
         newer = any(other.due > firing.due for other in self.book.runs)
         if current is not None and not newer:
@@ -87,21 +97,23 @@ class Steps:
         return self.book.end(firing, self.now(), identity)
 
     def give_up(self, firing: Firing) -> None:
-        """Remove what an unfinished firing made, and forget it. Raises RecipeError if its run is there, finished."""
-        if _is_finished(firing.out):
+        """Remove what an unfinished firing made, if it is its own, and forget it.
+
+        Raises RecipeError if its run is there, finished.
+        """
+        if has_made(self.job, firing):
             raise RecipeError(
                 f"{firing.out}: the run of the firing of {firing.due.isoformat()} is finished; without --anew it is "
                 "verified and kept; if it is damaged, remove that directory first"
             )
-        folder, _, name = firing.out.rstrip("/").rpartition("/")
-        out_at(folder or "/").delete_all(name)
+        clear_out(self.job, firing)
         self.book.forget(firing)
 
     def _made(self, firing: Firing) -> str:
         try:
             check_unchanged(firing.sources, found_now(self.job.sources))
         except DataError:
-            if _is_finished(firing.out):  # the run was done with before its inputs went away
+            if has_made(self.job, firing):  # the run was done with before its inputs went away
                 return Manifest.load(out_at(firing.out)).identity
             raise
         return self.run(firing)
@@ -127,3 +139,7 @@ class Steps:
 
 def _is_finished(out: str) -> bool:
     return out_at(out).exists(FILE)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

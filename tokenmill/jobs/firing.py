@@ -1,4 +1,4 @@
-"""One firing of a scheduled job, and the book of all of them: a JSON file each, under firings/ of the job's state.
+"""One firing of a scheduled job, and the book of all of them: a JSON file each, under firings/JOB/ of the job's state.
 
 A firing's record is written before its run starts, with all that the run depends on, and once more when the run is
 verified. Between the two it is unfinished: the same run again, whatever has come meanwhile.
@@ -16,7 +16,7 @@ from tokenmill.manifests import checked_json
 from tokenmill.manifests.store import Store
 
 FOLDER = "firings"
-LOCK, HOLDER = "firing.lock", "firing.holder.json"
+LOCK, HOLDER = "lock", "holder"  # beside the records: jobs that share a state do not wait for each other
 NAME = "%Y-%m-%dT%H%M%SZ"
 
 
@@ -83,10 +83,10 @@ class FiringBook:
     Loading costs a read per firing, and memory for every input that was ever taken.
     """
 
-    def __init__(self, state: Store) -> None:
-        self._state = state
+    def __init__(self, state: Store, job: str) -> None:
+        self._state, self._folder = state, _folder(job)
         self._firings: dict[str, Firing] = {}
-        for file in state.names(FOLDER):
+        for file in state.names(self._folder):
             if file.endswith(".json"):
                 body = checked_json.load_from(state, file)
                 try:
@@ -121,7 +121,7 @@ class FiringBook:
         return max((firing.number for firing in self), default=0) + 1
 
     def write(self, firing: Firing) -> None:
-        name = f"{FOLDER}/{firing.name}.json"
+        name = f"{self._folder}/{firing.name}.json"
         try:
             checked_json.save_in(self._state, name, firing.as_json())
         except OSError as error:
@@ -136,24 +136,29 @@ class FiringBook:
         return ended
 
     def forget(self, firing: Firing) -> None:
-        self._state.delete(f"{FOLDER}/{firing.name}.json")
+        self._state.delete(f"{self._folder}/{firing.name}.json")
         del self._firings[firing.name]
 
 
 @contextmanager
-def held(state: Store, holder: dict[str, Any]) -> Iterator[None]:
+def held(state: Store, job: str, holder: dict[str, Any]) -> Iterator[None]:
     """Hold the job's lock; `holder` is what others are told of us. Raises BlockingIOError while another has it.
 
     A process that dies lets go of it.
     """
-    with state.hold(LOCK):
-        checked_json.save_in(state, HOLDER, holder)
+    with state.hold(f"{_folder(job)}/{LOCK}"):
+        checked_json.save_in(state, f"{_folder(job)}/{HOLDER}", holder)
         yield
 
 
-def holder_of(state: Store) -> dict[str, Any]:
+def holder_of(state: Store, job: str) -> dict[str, Any]:
     """What the process that holds the lock, or was the last to hold it, told of itself; empty if it told nothing."""
     try:
-        return checked_json.load_from(state, HOLDER)
+        return checked_json.load_from(state, f"{_folder(job)}/{HOLDER}")
     except DataError:
         return {}
+
+
+def _folder(job: str) -> str:
+    """Several jobs may have one state."""
+    return f"{FOLDER}/{job}"

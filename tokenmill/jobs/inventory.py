@@ -43,8 +43,12 @@ def command(
 def write_inventory(files: Sequence[File], out: str) -> dict[str, int | str]:
     """What was found. Reads the head of each file and the footer of a Parquet one, LOOKS at a time; memory: a ROUND.
 
-    Raises DataError, and writes nothing, for a file that can never be read.
+    Raises RecipeError if `out` is there, and DataError, having written nothing, for a file that can never be read.
     """
+    folder, _, name = (out if is_remote(out) else os.path.abspath(out)).rpartition("/")
+    store = store_at(folder or "/", scratch_folder())
+    if store.exists(name) or (not is_remote(out) and os.path.lexists(out)):
+        raise RecipeError(f"--out {out}: is there already; remove it, or choose another name")
     counts = {"files": len(files), "splits": 0, "bytes": 0}
     local = scratch_folder() if is_remote(out) else Path(os.path.abspath(out)).parent
     local.mkdir(parents=True, exist_ok=True)
@@ -55,8 +59,7 @@ def write_inventory(files: Sequence[File], out: str) -> dict[str, int | str]:
                 writer.write_table(as_rows(splits))
                 counts["splits"] += len(splits)
                 counts["bytes"] += sum(s.bytes for s in splits)
-        folder, _, name = (out if is_remote(out) else os.path.abspath(out)).rpartition("/")
-        store_at(folder or "/", scratch_folder()).publish(temporary, name)
+        store.publish(temporary, name)
     finally:
         temporary.unlink(missing_ok=True)
     return counts | {"out": out}

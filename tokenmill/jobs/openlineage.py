@@ -45,11 +45,22 @@ from tokenmill.jobs.openlineage_facets import (
 )
 from tokenmill.jobs.places import out_at
 from tokenmill.manifests.manifest import Manifest
+from tokenmill.manifests.shown_uri import shown_uri
 
 NAMESPACE = "tokenmill"  # of jobs, unless OPENLINEAGE_NAMESPACE says another
 ENDPOINT = "/api/v1/lineage"  # where a URL without a path is meant to go: Marquez's, and the client library's default
 TIMEOUT_S = 5.0
 RUNNING_EVERY_S = 10.0
+
+
+class _Staying(urllib.request.HTTPRedirectHandler):
+    """Where a redirect leads, our key would go too and the event would not: a GET has no body. It is an error."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_Staying)
 
 
 class OpenLineage:
@@ -87,7 +98,7 @@ class OpenLineage:
         self._tell("COMPLETE", self._outputs(manifest), {"tokenmill_fates": fates(manifest)})
 
     def failed(self, error: BaseException) -> None:
-        state = "ABORT" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAIL"
+        state = "FAIL" if isinstance(error, Exception) else "ABORT"  # Ctrl-C, SIGTERM
         self._tell(state, self._outputs(None), {"errorMessage": error_message(error)})
 
     def _outputs(self, manifest: Manifest | None) -> list[dict[str, Any]]:
@@ -123,7 +134,7 @@ class OpenLineage:
         except (OSError, ValueError, HTTPException) as error:  # an answer of 4xx or 5xx is an OSError too
             self.failures += 1
             if self.failures == 1:
-                where = self._url or self._file
+                where = self._file or shown_uri(str(self._url))
                 warn(f"{where}: OpenLineage events do not arrive ({error}); the run goes on")
 
     def _send(self, content: bytes) -> None:
@@ -139,7 +150,7 @@ class OpenLineage:
         if key := os.environ.get("OPENLINEAGE_API_KEY"):
             headers["Authorization"] = f"Bearer {key}"
         request = urllib.request.Request(self._url, content, headers)
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+        with _OPENER.open(request, timeout=TIMEOUT_S) as answer:
             answer.read()
 
 
@@ -150,7 +161,11 @@ def run_id(plan: Plan, out: str) -> str:
 
 
 def dataset_name(place: str) -> tuple[str, str]:
-    """(namespace, name) of a folder or file: `file` and its absolute path, or scheme://bucket and the key."""
+    """(namespace, name) of a folder or file: `file` and its absolute path, or scheme://bucket and the key.
+
+    Without what a URL may hold of secrets.
+    """
+    place = shown_uri(place)
     if "://" not in place:
         return "file", os.path.abspath(place)
     parts = urlsplit(place)
@@ -176,5 +191,10 @@ def _inputs(sources: Sequence[Source]) -> list[dict[str, Any]]:
 def _endpoint(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise RecipeError(f"openlineage: {url}: want an http or https URL, or a file")
+        raise RecipeError(f"openlineage: {shown_uri(url)}: want an http or https URL, or a file")
+    if parts.username is not None:
+        raise RecipeError(
+            f"openlineage: {shown_uri(url)}: a name or password in the URL is sent to nobody; put a key into the "
+            "environment: OPENLINEAGE_API_KEY"
+        )
     return url if parts.path.strip("/") else f"{url.rstrip('/')}{ENDPOINT}"

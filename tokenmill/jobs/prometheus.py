@@ -170,6 +170,7 @@ def note_firing(place: str, name: str, due: float, ended: float) -> None:
         return
     file = Path(place)
     try:
+        _check_folder(file)
         lines = [] if not file.exists() else file.read_text(encoding="utf-8").splitlines()
         new = [
             sample("tokenmill_firing_last_success_timestamp_seconds", ended, {"name": name}),
@@ -178,6 +179,8 @@ def note_firing(place: str, name: str, due: float, ended: float) -> None:
         replaced = {line.rpartition(" ")[0] for line in new}
         kept = [line for line in lines if not line.startswith("#") and line.rpartition(" ")[0] not in replaced]
         write_whole(file, with_heads([*kept, *new]).encode())
+    except RecipeError as error:
+        warn(str(error))
     except (OSError, UnicodeDecodeError) as error:
         warn(f"{place}: metrics cannot be written ({error})")
 

@@ -31,9 +31,22 @@ def zone(name: str) -> tzinfo:
         raise RecipeError(f"schedule.timezone: {name} is no time zone; {hint}") from error
 
 
-def check(cron: str, timezone: str, start: date) -> None:
-    """Raises RecipeError for an expression or a time zone that gives no firing."""
-    _times(cron, _midnight(start, zone(timezone)))
+def check(cron: str, timezone: str, start: date, out: str = "{date}{time}") -> None:
+    """Raises RecipeError for an expression or a time zone that gives no firing, or an `out` that two firings share.
+
+    Every day on which there are firings has the same ones: the first two tell whether `out` needs {time}.
+    """
+    times = _times(cron, _midnight(start, zone(timezone)) - SECOND)
+    if "{date}" not in out:
+        raise RecipeError(f"out: {out}: {{time}} comes again every day; put {{date}} into it too")
+    if "{time}" in out:
+        return
+    first, second = next(times), next(times, None)
+    if second is not None and first.date() == second.date():
+        raise RecipeError(
+            f'out: {out}: "{cron}" fires at {first:%H:%M} and at {second:%H:%M} of one day, and both would write there; '
+            "put {time} into it too"
+        )
 
 
 def due_firings(

@@ -16,8 +16,12 @@ def submit(
     parts: Sequence[Callable[[str], Part]],
     commands: Sequence[Sequence[Sequence[str]]],
     options: Sequence[Mapping[str, str | None]],
+    closes: Sequence[bool],
 ) -> Iterator[Part]:
-    """For each part: what it is once Slurm has given it a number, the command of each of its ranks, its options."""
+    """For each part: what it is once Slurm has given it a number, the command of each of its ranks, its options.
+
+    `closes`: of each, whether it closes a station. What waits for one that does not begins however that one has ended.
+    """
     from tokenmill.engines.datatrove_slurm import SlurmStation, chain
     from tokenmill.engines.datatrove_slurm import submit as handed_over
 
@@ -36,5 +40,7 @@ def submit(
     executors = chain(
         stations, Path(prepared.folder), python=prepared.python, setup=[*job.environment.setup, *exported]
     )
+    for executor, before in zip(executors[1:], closes, strict=False):
+        executor.run_on_dependency_fail = not before
     for part, number in zip(parts, handed_over(executors), strict=True):
         yield part(number)

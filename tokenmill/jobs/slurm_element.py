@@ -6,19 +6,17 @@ receipts behind, and `retries` times in a row without. A node that dies costs no
 """
 
 import argparse
-import contextlib
-import json
 import os
-import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Any
+
+from tokenmill.jobs.lives import count_barren, tally_file
 
 CANCELLED = "cancelled"  # a file in the job's folder: nobody comes again
-LIVES = "lives"  # a folder in it: of each element, how many lives in a row have left nothing
+CANCELLED_CODE = 143  # as one that was told to stop
 FINAL = (0, 2, 3)  # exit codes: done, or the request or the data are wrong, and would be again
 SCONTROL_S = 60
 
@@ -30,11 +28,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--name", required=True)
     parser.add_argument("--retries", type=int, required=True)
     known, task = parser.parse_known_args(arguments)
-    code, told = _Life().run([sys.executable, "-m", "tokenmill.jobs", "task", str(known.folder), *task, "--json"])
-    done = _done(told)
+    if (known.folder / CANCELLED).exists():  # what closes a station begins even where its array was cancelled
+        _say("cancelled; nothing done")
+        return CANCELLED_CODE
+    tally = tally_file(known.folder, known.name)
+    command = [sys.executable, "-m", "tokenmill.jobs", "task", str(known.folder), *task, "--tally", str(tally)]
+    code = _Life().run([*command, "--json"])
     if code in FINAL or (known.folder / CANCELLED).exists():
         return code
-    barren = _count_barren(known.folder / LIVES / known.name, done)
+    done = tally.stat().st_size
+    barren = count_barren(known.folder, known.name, done)
     if barren > known.retries:
         _say(f"ended with exit code {code}, {barren} times in a row without one task done; not tried again")
     elif (job := _running_job()) is not None:
@@ -50,38 +53,19 @@ class _Life:
         self._stopped = False
         signal.signal(signal.SIGTERM, self._stop)
 
-    def run(self, command: list[str]) -> tuple[int, str]:
-        """Its exit code as a shell gives it, and what it printed, which is passed on. SIGTERM means nothing after."""
-        self._task = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    def run(self, command: list[str]) -> int:
+        """Its exit code as a shell gives it. SIGTERM means nothing after."""
+        self._task = subprocess.Popen(command)
         if self._stopped:
             self._task.terminate()
-        told, _ = self._task.communicate()
+        code = self._task.wait()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a requeue ends this life with one, and so may the time limit
-        print(told, end="", flush=True)
-        return (self._task.returncode if self._task.returncode >= 0 else 128 - self._task.returncode), told
+        return code if code >= 0 else 128 - code
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopped = True
         if self._task is not None:
             self._task.terminate()
-
-
-def _done(told: str) -> int:
-    """What the objects that `tokenmill task --json` prints say; 0 where it could not say anything any more."""
-    done = 0
-    for match in re.finditer(r"^\{", told, re.MULTILINE):
-        with contextlib.suppress(ValueError):
-            facts: dict[str, Any] = json.JSONDecoder().raw_decode(told, match.start())[0]
-            done += int(facts.get("done", 0))
-    return done
-
-
-def _count_barren(lives: Path, done: int) -> int:
-    """How many lives in a row have done nothing, this one included; kept in the file `lives`."""
-    barren = 0 if done else 1 + (int(lives.read_text()) if lives.exists() else 0)
-    lives.parent.mkdir(exist_ok=True)
-    lives.write_text(str(barren))
-    return barren
 
 
 def _running_job() -> str | None:

@@ -39,8 +39,7 @@ def find_sources(arguments: list[str]) -> Inputs:
     """Each argument is PATH or NAME=PATH; PATH is a file, a folder, a glob, a run's directory or its manifest, an
     inventory, or the URL of one of these.
 
-    An unnamed source is called `source`, or `source-1`, `source-2`, ... by its place among several: never after its
-    path, which must not change what comes out. Earlier sources have priority over later ones.
+    An unnamed source is called as `default_name` says. Earlier sources have priority over later ones.
     Raises RecipeError for a path that is not there, an empty folder, or a named file of no known format.
     """
     if not arguments:
@@ -50,7 +49,7 @@ def find_sources(arguments: list[str]) -> Inputs:
     for place, argument in enumerate(arguments):
         name, path = _named(argument)
         path = followed(path)
-        name = name or ("source" if len(arguments) == 1 else f"source-{place + 1}")
+        name = name or default_name(place, len(arguments))
         run = _run(path)
         if run is not None:
             made = Manifest.load(run)
@@ -65,6 +64,11 @@ def find_sources(arguments: list[str]) -> Inputs:
             found = remote_files(path) if is_remote(path) else _files(path.removeprefix("file://"))
             sources.append(Files(name=name, priority=place, files=found))
     return Inputs(tuple(sources), tuple(parents))
+
+
+def default_name(place: int, of: int) -> str:
+    """`source`, or by its place among several: never after a path, which must not change what comes out."""
+    return "source" if of == 1 else f"source-{place + 1}"
 
 
 def check_apart(arguments: list[str], out: str) -> None:

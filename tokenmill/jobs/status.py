@@ -130,7 +130,7 @@ def _text(submission: Submission, facts: dict[str, Any], stations: Sequence[Stat
 def _show_schedule(submission: Submission, as_json: bool) -> None:
     firings = [
         {"due": f.due.isoformat(), "status": f.status, "out": f.out, "identity": f.identity, "files": f.files}
-        for f in FiringBook(store_at(Path(submission.folder).parent))
+        for f in FiringBook(store_at(Path(submission.folder).parent), submission.job)
     ]
     parts = {part.name: part.id for part in submission.parts}
     lines = [

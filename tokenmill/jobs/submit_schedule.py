@@ -15,6 +15,8 @@ from tokenmill.jobs.console import show
 from tokenmill.jobs.fire_run import check_recipe
 from tokenmill.jobs.job_file import JobFile
 from tokenmill.jobs.prepared import Part
+from tokenmill.jobs.schedule_check import check_scheduled
+from tokenmill.jobs.submission import FILE as SUBMISSION
 from tokenmill.jobs.submission import Submission
 from tokenmill.manifests.checked_json import write_whole
 
@@ -38,10 +40,15 @@ class Scheduled(Protocol):
 
 
 def schedule_job(job: JobFile, job_file: Path, to: str, state: Path, *, dry_run: bool, as_json: bool) -> None:
-    """Into `state`/schedule-TARGET: there is one schedule of a job on one target, and handing over again renews it."""
+    """Into `state`/JOB-schedule-TARGET: a job has one schedule on one target, and handing over again renews it.
+
+    Raises RecipeError where another job file of that name has one there.
+    """
+    check_scheduled(job)
     check_recipe(job)
     target = scheduler_named(to)
-    folder = state / f"schedule-{to}"
+    folder = state / f"{job.name}-schedule-{to}"
+    _check_same_file(folder, job_file)
     files = target.render_schedule(job, job_file.absolute(), folder)
     commands = target.schedule_commands(job, folder)
     if dry_run:
@@ -71,6 +78,18 @@ def schedule_job(job: JobFile, job_file: Path, to: str, state: Path, *, dry_run:
         "parts": [{"name": part.name, "id": part.id} for part in parts],
     }
     show(told, as_json, "\n".join(lines))
+
+
+def _check_same_file(folder: Path, job_file: Path) -> None:
+    """Two files of one name would write over each other's scripts. One that was moved is the same one."""
+    if not (folder / SUBMISSION).is_file():
+        return
+    other = Path(Submission.load(folder).job_file)
+    if other.is_file() and not other.samefile(job_file):
+        raise RecipeError(
+            f"{job_file}: {other} is another job of this name, scheduled from {folder}; give this one another `name`, "
+            "or another `state`"
+        )
 
 
 def scheduler_named(to: str) -> Scheduled:

@@ -2,10 +2,14 @@
 
 What closes a station goes on through those behind it that have no array, as long as they ask for the same resources.
 
-Everything is handed over at once; Slurm starts what may start (`afterok`), and gives up what never can
-(`--kill-on-invalid-dep`). What becomes of an element that is stopped is in `slurm_element`.
+Everything is handed over at once. A closing job begins when its array has ended in any way (`afterany`): it does what
+no element has done, and meets by itself what was wrong with the data. Everything else waits for a closing job, which
+must have ended well (`afterok`); what never can start then is given up (`--kill-on-invalid-dep`). What becomes of an
+element that is stopped is in `slurm_element`.
 """
 
+import contextlib
+import json
 import math
 import os
 import re
@@ -65,8 +69,10 @@ def render(job: JobFile, prepared: Prepared) -> dict[str, str]:
 
 def commands(job: JobFile, prepared: Prepared) -> list[list[str]]:
     """One sbatch for each script; <1> stands for the number that Slurm gives the first."""
+    jobs = _jobs(prepared)
     return [
-        _sbatch(prepared, each.script, f"<{number}>" if number else None) for number, each in enumerate(_jobs(prepared))
+        _sbatch(prepared, each.script, _waits(jobs, number, f"<{number}>") if number else None)
+        for number, each in enumerate(jobs)
     ]
 
 
@@ -77,11 +83,12 @@ def submit(job: JobFile, prepared: Prepared) -> Iterator[Part]:
         jobs = _jobs(prepared)
         commands_of = [[_start(job, prepared, each, str(r)) for r in range(each.elements)] for each in jobs]
         options = [_options(job, prepared, each) for each in jobs]
-        yield from slurm_by_datatrove.submit(job, prepared, [each.part for each in jobs], commands_of, options)
+        closes = [each.closes for each in jobs]
+        yield from slurm_by_datatrove.submit(job, prepared, [each.part for each in jobs], commands_of, options, closes)
         return
-    before: str | None = None
-    for each in _jobs(prepared):
-        told = slurm(_sbatch(prepared, each.script, before))
+    jobs, before = _jobs(prepared), ""
+    for number, each in enumerate(jobs):
+        told = slurm(_sbatch(prepared, each.script, _waits(jobs, number, before) if number else None))
         before = told.strip().partition(";")[0]  # ID;CLUSTER on a federation
         if not before.isdigit():
             raise EngineError(f"sbatch answered {told.strip()!r}, want a job's number; look at its site's wrapper")
@@ -109,10 +116,19 @@ def logs(parts: Sequence[Part], facts: Mapping[str, Any], station: int | None, f
     told: list[Log] = []
     for part in chosen:
         for element, file in _log_files(Path(facts["folder"]), part):
-            state = found[part.id].state(element)
-            if state == "failed" or not failed:
-                told.append(Log(part=part, element=element, state=state, text=file.read_text(errors="replace")))
+            state, text = found[part.id].state(element), file.read_text(errors="replace")
+            if not failed or state == "failed" or (state == "unknown" and not _ended_well(text)):
+                told.append(Log(part=part, element=element, state=state, text=text))
     return told
+
+
+def _ended_well(text: str) -> bool:
+    """By what its last life has said, where Slurm has forgotten it: `tokenmill task` ends with a JSON object."""
+    for match in reversed([*re.finditer(r"^\{", text, re.MULTILINE)]):
+        with contextlib.suppress(ValueError):
+            facts, _ = json.JSONDecoder().raw_decode(text, match.start())
+            return not {"error", "terminated"} & facts.keys()
+    return False
 
 
 def _log_files(folder: Path, part: Part) -> list[tuple[str, Path]]:
@@ -168,9 +184,14 @@ def _jobs(prepared: Prepared) -> list[_Job]:
     return jobs
 
 
-def _sbatch(prepared: Prepared, script: str, after: str | None) -> list[str]:
-    waits = [f"--dependency=afterok:{after}"] if after is not None else []
-    return ["sbatch", "--parsable", *waits, str(prepared.folder / script)]
+def _waits(jobs: Sequence[_Job], number: int, before: str) -> str:
+    """For the job in front of it, which Slurm calls `before`."""
+    return f"{'afterok' if jobs[number - 1].closes else 'afterany'}:{before}"
+
+
+def _sbatch(prepared: Prepared, script: str, waits: str | None) -> list[str]:
+    options = [f"--dependency={waits}"] if waits is not None else []
+    return ["sbatch", "--parsable", *options, str(prepared.folder / script)]
 
 
 def _by_datatrove(job: JobFile) -> bool:

@@ -1,7 +1,11 @@
-"""Which inputs a firing takes: those that no earlier firing took, known by name, size and time of change.
+"""Which inputs a firing takes: those that no earlier firing took, known by their place, size and time of change.
 
-A file that was changed since it was taken is a new input. Of a source that is a run, the run's identity counts too:
-another run's files are other files, whatever they are called.
+A file that was changed since it was taken is a new input, and so is one that was moved; what its source is called
+changes nothing. Of a source that is a run, the run's identity counts too: another run's files are other files.
+
+Only what is there when a firing looks can be taken. A source that is another job's `current` is the run that it points
+to then: where that moves twice between two firings, the run in between is never read. A job behind another one fires
+at least as often as that, or reads its runs by a pattern (runs/web-*/documents/*.parquet).
 """
 
 import glob
@@ -12,18 +16,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tokenmill.core.errors import DataError
+from tokenmill.core.errors import DataError, RecipeError
 from tokenmill.core.source import File
 from tokenmill.ingest.files import Files
 from tokenmill.jobs.job_file import JobSource
-from tokenmill.jobs.sources import Inputs, find_sources
+from tokenmill.jobs.sources import Inputs, default_name, find_sources
 from tokenmill.manifests.current_pointer import followed
-from tokenmill.manifests.store import is_remote
+from tokenmill.manifests.listing import is_hidden, is_pattern, listed
+from tokenmill.manifests.store import WORK, is_remote
 
 VERSION = tuple(f.name for f in fields(File) if f.name not in ("name", "uri"))  # its fields but for its place
 NS = 1_000_000_000
 
-Known = dict[tuple[str, tuple[str, ...], str], set[tuple[Any, ...]]]  # (source, runs, file) -> versions
+Key = tuple[tuple[str, ...], str]  # (runs, place)
+Known = dict[Key, set[tuple[Any, ...]]]  # -> versions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,18 +50,19 @@ class TakenSource:
 
 
 def found_now(wanted: Sequence[JobSource]) -> list[TakenSource]:
-    """All that the job's sources hold at this moment. A folder or a pattern that is empty so far holds nothing.
+    """All that the job's sources hold at this moment. What is empty so far holds nothing: see `_is_empty`.
 
     Raises RecipeError as `find_sources` does. Pointers are followed here, once.
     """
     found = []
     for place, asked in enumerate(wanted):
-        # As find_sources names them when it sees all at once.
-        name = asked.name or ("source" if len(wanted) == 1 else f"source-{place + 1}")
         path = followed(asked.path)
-        if _is_empty(path):
-            continue
-        inputs = find_sources([f"{name}={path}"])
+        try:
+            inputs = find_sources([f"{asked.name or default_name(place, len(wanted))}={path}"])
+        except RecipeError:
+            if _is_empty(path):
+                continue
+            raise
         for source in inputs.sources:
             assert isinstance(source, Files)
             facts: dict[str, Any] = {"priority": place}
@@ -115,6 +122,20 @@ def check_unchanged(taken: Sequence[TakenSource], found: Sequence[TakenSource]) 
                 )
 
 
+def changed_here(taken: Sequence[TakenSource]) -> list[str]:
+    """The files of this machine that are there and no longer what the firing took. Cost: a stat each.
+
+    Left out: objects (whoever reads one checks its size and time as it opens it), and a file whose size and time
+    somebody has set back.
+    """
+    return [
+        file.uri
+        for source in taken
+        for file in source.source.files
+        if not is_remote(file.uri) and (here := _on_disk(file)) is not None and _version(here) != _version(file)
+    ]
+
+
 def _on_disk(file: File) -> File | None:
     """The file of a run that its source does not point to any more."""
     if is_remote(file.uri):
@@ -126,8 +147,8 @@ def _on_disk(file: File) -> File | None:
     return replace(file, size=facts.st_size, modified_ns=facts.st_mtime_ns)
 
 
-def _key(taken: TakenSource, file: File) -> tuple[str, tuple[str, ...], str]:
-    return taken.source.name, taken.runs, file.name
+def _key(taken: TakenSource, file: File) -> Key:
+    return taken.runs, file.uri
 
 
 def _version(file: File) -> tuple[Any, ...]:
@@ -135,11 +156,22 @@ def _version(file: File) -> tuple[Any, ...]:
 
 
 def _is_empty(path: str) -> bool:
-    """Is this a folder, or a pattern below one, without any file so far? Then there is nothing new, and no mistake."""
+    """Is there a place without any file so far? Then there is nothing new, and no mistake.
+
+    A folder, or a prefix, with nothing but hidden files (`_SUCCESS`); a pattern that nothing fits, below a folder that
+    is there, or anywhere in a bucket. Not a prefix below which nothing is: that may be mistyped.
+    """
     if is_remote(path):
-        return False
+        names = [found.name for found in listed(path, hidden=True)]
+        return all(map(_waits, names)) and (bool(names) or is_pattern(path))
     if glob.has_magic(path) and not os.path.exists(path):
         parts = Path(path).parts
         fixed = Path(*parts[: next(n for n, part in enumerate(parts) if glob.has_magic(part))])
         return fixed.is_dir() and not any(os.path.isfile(p) for p in glob.iglob(path, recursive=True))
-    return os.path.isdir(path) and not any(files for _, _, files in os.walk(path))
+    place = Path(path)
+    return place.is_dir() and all(_waits(f.relative_to(place).as_posix()) for f in place.rglob("*") if f.is_file())
+
+
+def _waits(name: str) -> bool:
+    """No document; but neither part of an unfinished run."""
+    return is_hidden(name) and not name.startswith(f"{WORK}/")

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from tokenmill.core.errors import RecipeError, TokenmillError
-from tokenmill.engines.share import close, run_share
+from tokenmill.engines.share import close, is_closed, run_share
 from tokenmill.engines.stations import stations
 from tokenmill.jobs.console import show
 from tokenmill.jobs.plan_file import read_plan
@@ -32,7 +32,11 @@ def command(
     rank: Annotated[int | None, typer.Option(help="Which share, from 0.")] = None,
     of: Annotated[int | None, typer.Option(help="Of how many.")] = None,
     closing: Annotated[bool, typer.Option("--close", help="Do what is missing, and open the next station.")] = False,
+    if_open: Annotated[
+        bool, typer.Option("--if-open", help="With --close: refuse where the station before is not closed.")
+    ] = False,
     workers: Annotated[int, typer.Option(help="Worker processes.")] = 1,
+    tally: Annotated[Path | None, typer.Option(help="A file that gets a byte for each task that is done.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """Do one share of one station of a submitted job, or close the station."""
@@ -44,9 +48,11 @@ def command(
     known = stations(context)
     if not 0 <= station < len(known):
         raise RecipeError(f"--station {station}: this job has 0..{len(known) - 1}")
+    if if_open and not is_closed(context, station - 1):
+        raise RecipeError(f"{known[station].name}: what is before it is not closed, so nothing is done here")
     facts: dict[str, Any] = {"station": station, "name": known[station].name, "done": 0}
     with ConsoleProgress(quiet=as_json) as console:
-        counted = _Counted(console)
+        counted = Counted(console, tally)
         try:
             with until_terminated():
                 if rank is not None and of is not None:
@@ -78,11 +84,12 @@ def until_terminated() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-class _Counted:
-    """Passes on, and counts the tasks that got a receipt in this life."""
+class Counted:
+    """Passes on, and counts the tasks that got a receipt in this life; in a file too, for those who outlive it."""
 
-    def __init__(self, inner: ConsoleProgress) -> None:
+    def __init__(self, inner: ConsoleProgress, tally: Path | None = None) -> None:
         self._inner = inner
+        self._tally = tally
         self.done = 0
 
     def phase(self, name: str, tasks: int, already: int, total_bytes: int) -> None:
@@ -93,4 +100,7 @@ class _Counted:
 
     def task_done(self) -> None:
         self.done += 1
+        if self._tally is not None:
+            with self._tally.open("ab") as file:
+                file.write(b".")
         self._inner.task_done()

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from tokenmill.core.errors import RecipeError
 from tokenmill.engines.driver import Progress
 from tokenmill.engines.plan import Plan
+from tokenmill.jobs.console import warn
 from tokenmill.jobs.openlineage import OpenLineage
 from tokenmill.jobs.prometheus import Prometheus
 from tokenmill.manifests.manifest import Manifest
@@ -63,20 +65,30 @@ class Watched:
 def watched(watch: Watch | None, plan: Plan, out: str, console: Progress) -> Iterator[Watched]:
     """The Progress to run `plan` with. An exception that leaves the block is told of, and goes on.
 
-    Raises RecipeError, before anything ran, for a place that cannot be told anything.
+    A place that cannot be told anything is warned about, once.
     """
     with ExitStack() as stack:
         watchers: list[Watcher] = []
         if watch is not None and watch.prometheus is not None:
             labels = {"name": watch.name, "recipe": plan.recipe.name, "engine": watch.engine}
-            watchers.append(stack.enter_context(Prometheus(watch.prometheus, labels)))
+            with _warned():
+                watchers.append(stack.enter_context(Prometheus(watch.prometheus, labels)))
         if watch is not None and watch.openlineage is not None:
-            watchers.append(
-                OpenLineage(watch.openlineage, plan, out, name=watch.name, engine=watch.engine, due=watch.due)
-            )
+            with _warned():
+                watchers.append(
+                    OpenLineage(watch.openlineage, plan, out, name=watch.name, engine=watch.engine, due=watch.due)
+                )
         try:
             yield Watched(console, watchers)
         except BaseException as error:
             for one in watchers:
                 one.failed(error)
             raise
+
+
+@contextmanager
+def _warned() -> Iterator[None]:
+    try:
+        yield
+    except RecipeError as error:
+        warn(f"{error}; the run goes on without")

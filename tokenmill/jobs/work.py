@@ -3,28 +3,34 @@
 For schedulers that start many equal processes and know nothing of an order among their tasks. Rank 0 closes each
 station; the others wait for that. An element that has done its share takes tasks that nobody has done, so that one
 which never comes, or comes back late, holds nobody up.
+
+A thousand elements may wait for one, over 100,000 receipts: who waits looks for one file, the next station's ticket,
+ever less often, and asks what the others have done only once it has waited long; who closes lists the receipts.
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from tokenmill.core.errors import RecipeError
+from tokenmill.core.errors import EngineError, RecipeError
 from tokenmill.engines import directory
 from tokenmill.engines.context import Context
-from tokenmill.engines.share import close, is_closed, missing_tasks, prepare, run_missing, run_share
+from tokenmill.engines.share import close, is_closed, missing_tasks, prepare, read_ticket, run_missing, run_share
 from tokenmill.engines.stations import Station, stations
 from tokenmill.jobs.console import show
+from tokenmill.jobs.lives import count_barren
 from tokenmill.jobs.plan_file import read_plan
 from tokenmill.jobs.progress import ConsoleProgress
-from tokenmill.jobs.task import TERMINATED, Terminated, until_terminated
+from tokenmill.jobs.task import TERMINATED, Counted, Terminated, until_terminated
 from tokenmill.manifests.manifest import Manifest
 
-LOOK_EVERY_S = 5.0  # while waiting for others
+LOOKS_S = (1.0, 30.0)  # between looks while waiting for others: at first, and at most
+SLOWER = 1.5  # each time
 PATIENCE_S = 60.0  # without news from the others, before an element does what they have not
+SILENCE_S = 2 * 3600.0  # without any, before it gives up; a task may take long
 
 
 def command(
@@ -36,6 +42,10 @@ def command(
     workers: Annotated[int, typer.Option(help="Worker processes.")] = 1,
     engine: Annotated[str | None, typer.Option(help="Do the whole job on this engine, alone: spark, dask.")] = None,
     patience: Annotated[float, typer.Option(help="Seconds without news before doing others' tasks.")] = PATIENCE_S,
+    silence: Annotated[float, typer.Option(help="Seconds without news from anyone before giving up.")] = SILENCE_S,
+    retries: Annotated[
+        int | None, typer.Option(help="How often it may be stopped in a row (143) before it has done one task, then 4.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """Go through all stations of a submitted job in step with its other elements."""
@@ -47,13 +57,21 @@ def command(
     known = stations(context)
     mine = _numbers(stations_, known)
     closes = rank == 0 and not no_closing
+    progress = ConsoleProgress(quiet=as_json)
+    element = _Element(context, rank, of, mine, closes, workers, patience, silence, Counted(progress))
     try:
-        with until_terminated(), ConsoleProgress(quiet=as_json) as progress:
-            element = _Element(context, rank, of, mine, closes, workers, patience, progress)
+        with until_terminated(), progress:
+            element.begin()
             for number in range(len(known)):
                 element.pass_through(number)
     except Terminated:
-        show({"terminated": True}, as_json, "stopped; what has a receipt is done")
+        show({"terminated": True, "done": element.done}, as_json, "stopped; what has a receipt is done")
+        if retries is not None and (element.at_work or element.done):  # who only waited may be stopped ever so often
+            barren = count_barren(folder, f"work.{stations_ or 'all'}.{rank}", element.done)
+            if barren > retries:
+                raise EngineError(
+                    f"stopped {barren} times in a row before one task was done; give it more `time`, or smaller inputs"
+                ) from None
         return TERMINATED
     told: dict[str, Any] = {}
     if directory.is_finished(context.out):
@@ -74,49 +92,124 @@ class _Element:
         closes: bool,
         workers: int,
         patience_s: float,
-        progress: ConsoleProgress,
+        silence_s: float,
+        progress: Counted,
     ) -> None:
         self._context = context
         self._rank, self._of = rank, of
         self._mine = mine
         self._closes = closes
         self._workers = workers
-        self._patience_s = patience_s
+        self._patience_s, self._silence_s = patience_s, silence_s
         self._progress = progress
-        if closes:
-            prepare(context, progress, anew=False)
+        self.at_work = False  # and not waiting
+
+    @property
+    def done(self) -> int:
+        """Tasks, in this life."""
+        return self._progress.done
+
+    def begin(self) -> None:
+        """Rank 0 claims the place; the others wait for that."""
+        if self._closes:
+            prepare(self._context, self._progress, anew=False)
+        since = time.monotonic()
+        for looked in _looks(lambda: self._silence_s):
+            if is_closed(self._context, -1):
+                return
+            self._check_silence(looked - since, "the first station")
 
     def pass_through(self, number: int) -> None:
         """Return when station `number` is closed."""
-        if number == 0:
-            self._wait_for_the_first()
         if number in self._mine:
-            run_share(self._context, number, self._rank, self._of, workers=self._workers, progress=self._progress)
+            self._work(lambda: run_share(self._context, number, self._rank, self._of, **self._means))
         self._wait_for_the_others(number)
         if self._closes and not is_closed(self._context, number):
-            close(self._context, number, workers=self._workers, progress=self._progress)
+            self._work(lambda: close(self._context, number, **self._means))
 
-    def _wait_for_the_first(self) -> None:
-        """Rank 0 claims the place."""
-        while not is_closed(self._context, -1):
-            time.sleep(LOOK_EVERY_S)
+    @property
+    def _means(self) -> dict[str, Any]:
+        return {"workers": self._workers, "progress": self._progress}
+
+    def _work(self, what: Callable[[], object]) -> None:
+        self.at_work = True
+        what()
+        self.at_work = False
 
     def _wait_for_the_others(self, number: int) -> None:
         """Until the station is closed, or (who closes) until nothing is missing; do what nobody does."""
-        left, since = -1, time.monotonic()
-        while not is_closed(self._context, number):
-            missing = missing_tasks(self._context, number)
-            if not missing and self._closes:
+        if is_closed(self._context, number):
+            return
+        others = _Receipts(self._context, number)
+        asked = since = time.monotonic()  # when it looked at receipts, and when it last had news
+        for looked in _looks(lambda: asked + self._patience_s - time.monotonic()):
+            if is_closed(self._context, number):
                 return
-            if len(missing) != left:
-                left, since = len(missing), time.monotonic()
-            elif missing and number in self._mine and time.monotonic() - since >= self._patience_s:
-                # From the place where this element would begin: so that many who help do not do the same.
-                turn = self._rank * len(missing) // self._of
-                some = [*missing[turn:], *missing[:turn]][: self._workers]
-                run_missing(self._context, number, some, workers=self._workers, progress=self._progress)
+            if self._closes:
+                since = looked if others.are_more() else since
+                if others.may_be_all() and not missing_tasks(self._context, number):
+                    return
+            if looked - asked < self._patience_s:
                 continue
-            time.sleep(LOOK_EVERY_S)
+            asked = looked
+            if not self._closes and others.are_more():
+                since = looked
+            if looked - since < self._patience_s:
+                continue
+            self._check_silence(looked - since, f"station {number}")
+            while number in self._mine and self._help(number):
+                since = time.monotonic()
+                if others.are_more(than=self._workers):  # than those that were done here
+                    break
+
+    def _help(self, number: int) -> bool:
+        """Do a few tasks that nobody has done; whether there were any."""
+        missing = missing_tasks(self._context, number)
+        # From the place where this element would begin: so that many who help do not do the same.
+        turn = self._rank * len(missing) // self._of
+        some = [*missing[turn:], *missing[:turn]][: self._workers]
+        self._work(lambda: run_missing(self._context, number, some, **self._means))
+        return bool(some)
+
+    def _check_silence(self, silent_s: float, where: str) -> None:
+        """Raises EngineError: who should be heard of has failed for good, or was taken away."""
+        if silent_s >= self._silence_s:
+            raise EngineError(
+                f"{where}: nothing was heard of the other elements for {silent_s:,.0f} s; look at what became of them "
+                "(tokenmill status), then submit the job again: what has a receipt is done"
+            )
+
+
+class _Receipts:
+    """Of one station: how many there are, by one listing and without reading any."""
+
+    def __init__(self, context: Context, number: int) -> None:
+        self._context = context
+        tasks = read_ticket(context, number).tasks
+        self._of = len(tasks)
+        self._folder = tasks[0].receipt(context).rpartition("/")[0] if self._of else ""
+        self._known = self._count()
+
+    def are_more(self, than: int = 0) -> bool:
+        """Whether there are since it was asked last, beyond `than`."""
+        before, self._known = self._known, self._count()
+        return self._known > before + than
+
+    def may_be_all(self) -> bool:
+        """As far as their number tells, the last time that it was asked for."""
+        return self._known >= self._of
+
+    def _count(self) -> int:
+        return len(self._context.out.names(self._folder)) if self._of else 0
+
+
+def _looks(at_most_s: Callable[[], float]) -> Iterator[float]:
+    """Times to look again, ever less often, and after `at_most_s` at the latest."""
+    wait, most = LOOKS_S
+    while True:
+        yield time.monotonic()
+        time.sleep(min(wait, max(0.1, at_most_s())))
+        wait = min(wait * SLOWER, most)
 
 
 def _alone(context: Context, engine: str, as_json: bool) -> int:

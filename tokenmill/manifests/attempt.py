@@ -68,6 +68,7 @@ class Attempt:
             file.close()
             if kind is not None:
                 shards.append(self._checked(path, kind, file, parquet))
+        self._store.delete(receipt)  # one of other inputs must not stand while its files are replaced
         for path in self._files:
             self._store.publish(self._folder / path, path)
         work = {path: file.bytes for path, (kind, file, _) in sorted(self._files.items()) if kind is None}

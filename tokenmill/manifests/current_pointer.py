@@ -26,7 +26,7 @@ def check_pointer(pointer: str) -> None:
     if is_remote(pointer):
         taken = _content(pointer) is not None and _named(pointer) is None
     else:
-        taken = os.path.lexists(pointer) and not os.path.islink(pointer) and _named(pointer) is None
+        taken = os.path.lexists(pointer) and not _is_link(pointer) and _named(pointer) is None
     if taken:
         raise RecipeError(f"{pointer}: is there already and points to no run; remove it, or choose another `current`")
 
@@ -78,6 +78,11 @@ def followed(place: str) -> str:
             )
         return os.path.realpath(place) if os.path.isfile(os.path.join(place, FILE)) else place
     return _named(place) or place
+
+
+def _is_link(pointer: str) -> bool:
+    """To a run, or to one that is gone. A link to anything else is somebody's."""
+    return os.path.islink(pointer) and (not os.path.exists(pointer) or os.path.isfile(os.path.join(pointer, FILE)))
 
 
 def _named(pointer: str) -> str | None:
