@@ -6,12 +6,13 @@ DATA ?= ../shared/data
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-all check bench gold clean
+.PHONY: help demo test test-engines test-all check bench gold clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo      raw files to a training step, on what is already on this machine"
-	@echo "make test      every test that takes seconds; make test-all adds those that take longer"
+	@echo "make test      every test that takes seconds; make test-all adds all engines, Slurm and faults"
+	@echo "make test-engines   of those, the engine matrix and Slurm"
 	@echo "make check     ruff, mypy --strict, import contracts"
 	@echo "make bench     how fast it is, here, beside other tools (DATA=FOLDER of real documents)"
 	@echo "make gold      record the output of every step anew (after raising its revision)"
@@ -22,6 +23,9 @@ demo: .venv/installed-models
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -m "not slow"
+
+test-engines: .venv/installed-dev
+	$(BIN)/python -m pytest -m slow tests/engines/test_matrix.py tests/jobs/test_slurm.py
 
 test-all: .venv/installed-dev .venv-airflow/installed
 	$(BIN)/python -m pytest

@@ -8,7 +8,7 @@ import pytest
 from toys import Count, Fragile, Length, Loses
 
 from tokenmill.core.document import RECORD, TRAVELLING
-from tokenmill.core.errors import DataError
+from tokenmill.core.errors import DataError, EngineError
 from tokenmill.core.stage import Stage
 from tokenmill.engines.loop import Leaving, count_chars_in, run_stages, take_errors
 
@@ -88,3 +88,19 @@ def test_errors_of_reading_leave_first():
 def test_characters_are_counted_once_when_there_is_a_text():
     counted = count_chars_in(batch("déjà", None, "👩‍👩‍👧"))
     assert counted["chars_in"].to_pylist() == [4, None, 5]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeedsALibrary(Stage):
+    """As a step of somebody else's that imports when it is first used."""
+
+    name: ClassVar[str] = "needs"
+    revision: ClassVar[int] = 1
+
+    def apply(self, given: pa.RecordBatch) -> pa.RecordBatch:
+        raise ImportError("Please install `spacy`")
+
+
+def test_a_library_that_is_missing_is_no_documents_fault():
+    with pytest.raises(EngineError, match="needs: Please install `spacy`; install that where workers run"):
+        walk([NeedsALibrary()], batch("a", "b"))

@@ -39,6 +39,7 @@ class Wait(Stage):
 
 SLOW = Recipe("slow", (Wait(), ExactDedup()))
 """
+DAILY = {"cron": "0 3 * * *", "start": "2026-11-01", "chain_index": True, "current": "runs/current"}
 
 
 def write_job(folder: Path, **changes: Any) -> Path:
@@ -49,7 +50,7 @@ def write_job(folder: Path, **changes: Any) -> Path:
         "sources": [{"name": "crawl", "path": "in"}],
         "out": "runs/web-{date}",
         "engine": {"name": "local", "workers": 1},
-        "schedule": {"cron": "0 3 * * *", "start": "2026-11-01", "chain_index": True, "current": "runs/current"},
+        "schedule": DAILY,
     }
     path = folder / "job.yaml"
     path.write_text(yaml.safe_dump({k: v for k, v in {**content, **changes}.items() if v is not None}))
@@ -99,15 +100,65 @@ def test_a_firing_tells_what_it_did_as_json_to_prometheus_and_as_lineage(tmp_pat
         pytest.param({"recipe": "extract"}, "2026-11-01", "chain_index: extract has no step that", id="no index"),
         pytest.param({"recipe": "exact_dedupe"}, "2026-11-01", "did you mean exact_dedup?", id="no recipe"),
         pytest.param({"out": "in/web-{date}"}, "2026-11-01", "lies within --source", id="out among the inputs"),
-        pytest.param({"metrics": {"prometheus": "no/web.prom"}}, "2026-11-01", "its folder is not there", id="metrics"),
+        pytest.param({"schedule": DAILY | {"cron": "99 99 * * *"}}, "2026-11-01", "bad minute", id="no such minute"),
+        pytest.param(
+            {"schedule": DAILY | {"cron": "0 3,15 * * *"}},
+            "2026-11-01",
+            "fires at 03:00 and at 15:00 of one day, and both would write there; put {time} into it too",
+            id="two firings of one directory",
+        ),
+        pytest.param(
+            {"sources": [{"path": "https://me:hunter2@host/a.jsonl"}]},
+            "2026-11-01",
+            "sources.0.path: https://host/a.jsonl: its URL holds a password or a signature",
+            id="a password",
+        ),
     ],
 )
 def test_a_wrong_request_is_refused_and_nothing_ran(tmp_path, capsys, changes, at, complaint):
     job = write_job(tmp_path, **changes)
     put(tmp_path, "a.jsonl", "one")
     assert fire(job, at) == 2
-    assert complaint in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert complaint in said
+    assert "hunter2" not in said
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("metrics", "complaint"),
+    [
+        pytest.param({"prometheus": "no/web.prom"}, "web.prom: its folder is not there", id="a file"),
+        pytest.param({"prometheus": ":70000"}, "70000: cannot listen there", id="an address"),
+        pytest.param({"openlineage": "no/events.jsonl"}, "events.jsonl: its folder is not there", id="events"),
+    ],
+)
+def test_a_firing_that_can_tell_nobody_is_done_all_the_same(tmp_path, capsys, metrics, complaint):
+    job = write_job(tmp_path, metrics=metrics)
+    put(tmp_path, "a.jsonl", "one")
+    assert fire(job, "2026-11-01T03:00Z") == 0
+    assert f"{complaint}" in capsys.readouterr().err
+    assert (tmp_path / "runs" / "current").exists()
+    assert not (tmp_path / "no").exists()
+
+
+def test_sigterm_ends_a_firing_in_order_and_it_is_told_as_given_up(tmp_path):
+    job = write_job(tmp_path, recipe="slow.py:SLOW", metrics={"prometheus": "web.prom", "openlineage": "web.jsonl"})
+    (tmp_path / "slow.py").write_text(SLOW.replace("0.2", "3.0"))
+    put(tmp_path, "a.jsonl", "one")
+    process = start(job, "2026-11-01T03:00Z")
+    until = time.monotonic() + 60
+    while not (tmp_path / "web.jsonl").exists():
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.02)
+    process.terminate()
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 143, complaint
+    assert "web: stopped by SIGTERM; the same command goes on" in complaint
+    events = [json.loads(line)["eventType"] for line in (tmp_path / "web.jsonl").read_text().splitlines()]
+    assert events == ["START", "ABORT"]
+    assert 'tokenmill_run_state{name="web",state="failed"} 1' in (tmp_path / "web.prom").read_text()
+    assert len(done(start(job, "2026-11-01T03:00Z"))) == 1
 
 
 def test_what_is_no_pointer_is_not_replaced_by_one(tmp_path, capsys):

@@ -36,7 +36,11 @@ def test_firings_in_an_object_store(tmp_path, monkeypatch):
         assert pointer == {"tokenmill_run": "web-2026-11-02", "identity": there.book.runs[-1].identity}
         assert Manifest.load(run_at(current)).identity == pointer["identity"]
         assert verify(run_at(current)).problems == []
-        with held(out_at(f"{place}/state"), "web", {}), pytest.raises(BlockingIOError), held(out_at(f"{place}/state"), "web", {}):
+        with (
+            held(out_at(f"{place}/state"), "web", {}),
+            pytest.raises(BlockingIOError),
+            held(out_at(f"{place}/state"), "web", {}),
+        ):
             pass
 
 
@@ -48,3 +52,23 @@ def test_what_is_no_pointer_is_not_replaced_there(tmp_path):
         assert followed(f"s3://{bucket}/current") == f"s3://{bucket}/current"
         assert followed(f"s3://{bucket}/in/*.jsonl") == f"s3://{bucket}/in/*.jsonl"
         assert Path(followed(str(tmp_path))) == tmp_path
+
+
+def test_a_pattern_that_nothing_fits_there_yet_is_empty_and_a_prefix_may_be_mistyped(tmp_path):
+    with s3() as (_, bucket):
+        job = Job(tmp_path)
+        source = job.job.sources[0]
+
+        def fire_over(place: str, day: int) -> list[str]:
+            path = source.model_copy(update={"path": f"s3://{bucket}/{place}"})
+            job.job = job.job.model_copy(update={"sources": (path,)})
+            return [firing.status for firing in job.fire(f"2026-11-0{day} 03:01")]
+
+        assert fire_over("in/*.jsonl", 1) == ["empty"]
+        with pytest.raises(RecipeError, match="in: no object here, and none below"):
+            fire_over("in", 2)
+        store = out_at(f"s3://{bucket}/in")
+        store.write("_SUCCESS", b"")
+        assert fire_over("in", 2) == ["empty"]
+        store.write("a.jsonl", b'{"text": "one"}')
+        assert fire_over("in", 3) == ["done"]

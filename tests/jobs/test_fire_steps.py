@@ -9,9 +9,14 @@ import pytest
 from scheduled_job import Job
 
 from tokenmill.core.errors import DataError, EngineError, RecipeError
-from tokenmill.jobs.firing import Firing
+from tokenmill.jobs.firing import Firing, held
+from tokenmill.jobs.firing_out import request_of
+from tokenmill.jobs.places import out_at
+from tokenmill.manifests.checked_json import save
 from tokenmill.manifests.manifest import Manifest
 from tokenmill.manifests.verify import verify
+
+PART = "which may hold part of the old and of the new; the next firing takes them whole: "
 
 
 class KilledError(Exception):
@@ -208,17 +213,149 @@ def test_an_input_that_changed_under_an_unfinished_firing_stops_it_until_it_is_g
     assert job.kept("2026-11-01") == ["another one", "two"]
 
 
-def test_an_input_may_go_once_its_run_is_finished(job):
-    path = job.put("a.jsonl", "one")
+def struck(job: Job, when: str, now: str) -> None:
+    """The firing of `now`, killed at one place."""
 
     def crash(firing: Firing) -> None:
-        path.unlink()
         raise KilledError
 
-    job.after_run = crash
+    setattr(job, when, crash)
     with pytest.raises(KilledError):
-        job.fire("2026-11-01 03:01")
-    assert told(job.fire("2026-11-01 03:02")) == [("11-01", "done")]
+        job.fire(now)
+    setattr(job, when, lambda firing: None)
+
+
+def test_an_input_may_go_once_its_run_is_finished(job):
+    path = job.put("a.jsonl", "one")
+    struck(job, "after_run", "2026-11-01 03:01")
+    path.unlink()
+    (firing,) = job.fire("2026-11-01 03:02")
+    assert firing.identity == Manifest.load(Path(firing.out)).identity
+    assert (job.kept("2026-11-01"), job.current) == (["one"], "web-2026-11-01")
+
+
+def other_run(folder: Path, name: str, text: str) -> Path:
+    """A finished run of another request."""
+    (folder / "other").mkdir()
+    other = Job(folder / "other")
+    other.put(name, text)
+    other.fire("2026-11-01 03:01")
+    return folder / "other" / "runs" / "web-2026-11-01"
+
+
+@pytest.mark.parametrize(("name", "text"), [("b.jsonl", "one"), ("a.jsonl", "won")], ids=["other", "as long as it was"])
+def test_a_finished_run_of_something_else_is_never_taken_for_the_firings(job, name, text):
+    """Its inputs are gone and a run lies there: only its request, and what it read, say whose it is."""
+    path = job.put("a.jsonl", "one")
+    struck(job, "before_run", "2026-11-01 03:01")
+    (job.folder / "runs").mkdir()
+    other_run(job.folder, name, text).rename(job.folder / "runs" / "web-2026-11-01")
+    path.unlink()
+    with pytest.raises(DataError, match=r"a\.jsonl: is gone since the firing that was not finished took it"):
+        job.fire("2026-11-01 03:02")
+    assert job.current is None
+    assert [f.status for f in job.book] == ["unfinished"]
+
+
+@pytest.mark.parametrize("held", ["a folder of notes", "another finished run", "another run, unfinished", "a file"])
+def test_a_place_that_is_taken_is_refused_before_anything_is_and_stays_as_it_is(job, held):
+    job.put("a.jsonl", "one")
+    out = job.folder / "runs" / "web-2026-11-01"
+    if held == "another finished run":
+        out.parent.mkdir(exist_ok=True)
+        other_run(job.folder, "b.jsonl", "two").rename(out)
+    elif held == "a file":
+        out.parent.mkdir()
+        out.write_text("mine")
+    else:
+        name = "_work/request.json" if "unfinished" in held else "notes.txt"
+        (out / name).parent.mkdir(parents=True)
+        save(out / name, {"recipe": "extract@1", "sources": [], "parents": []})
+    before = {p: p.read_bytes() for p in [out, *out.rglob("*")] if p.is_file()}
+    for anew in (False, True):
+        with pytest.raises(RecipeError, match=r"web-2026-11-01: (not empty|holds|is a file)"):
+            job.fire("2026-11-01 03:01", anew=anew)
+    assert list(job.book) == []
+    assert {p: p.read_bytes() for p in [out, *out.rglob("*")] if p.is_file()} == before
+    out.rename(job.folder / "aside")
+    assert told(job.fire("2026-11-01 03:01")) == [("11-01", "done")]
+
+
+def test_giving_a_firing_up_removes_its_own_unfinished_run_and_nothing_else(job):
+    job.put("a.jsonl", "one")
+    struck(job, "before_run", "2026-11-01 03:01")
+    out = job.folder / "runs" / "web-2026-11-01"
+    out.mkdir(parents=True)
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(RecipeError, match=r"not empty \(notes\.txt\), and no run of ours; nothing was taken"):
+        job.fire("2026-11-01 03:02", anew=True)
+    assert (out / "notes.txt").read_text() == "mine"
+    (out / "notes.txt").unlink()
+    job.put("a.jsonl", "another one")
+    struck(job, "before_run", "2026-11-01 03:02")
+    (firing,) = job.book
+    save(out / "_work" / "request.json", request_of(job.job, firing))
+    (out / "documents").mkdir()
+    (out / "documents" / "crawl-00000.parquet").write_text("half of it")
+    job.put("b.jsonl", "two")
+    assert told(job.fire("2026-11-01 03:03", anew=True)) == [("11-01", "done")]
+    assert job.kept("2026-11-01") == ["another one", "two"]
+
+
+def test_two_jobs_with_one_state_each_fire(tmp_path):
+    first, second = Job(tmp_path), Job(tmp_path)
+    first.put("a.jsonl", "one")
+    second.job = second.job.model_copy(update={"name": "code", "out": f"{tmp_path}/code/{{date}}"})
+    assert told(first.fire("2026-11-01 03:01")) == [("11-01", "done")]
+    assert told(second.fire("2026-11-01 03:01")) == [("11-01", "done")]
+    assert [[f.out for f in job.book] for job in (first, second)] == [
+        [f"{tmp_path}/runs/web-2026-11-01"],
+        [f"{tmp_path}/code/2026-11-01"],
+    ]
+    state = out_at(first.job.state)
+    with held(state, "web", {}), held(state, "code", {}), pytest.raises(BlockingIOError), held(state, "web", {}):
+        pass
+
+
+def test_a_second_source_beside_an_unnamed_one_takes_nothing_again(job):
+    """Names of sources change with it (`source` becomes `source-1`); what was taken is known by its place."""
+    job.put("a.jsonl", "one")
+    unnamed = job.job.sources[0].model_copy(update={"name": None})
+    job.job = job.job.model_copy(update={"sources": (unnamed,)})
+    job.fire("2026-11-01 03:01")
+    (job.folder / "more").mkdir()
+    (job.folder / "more" / "b.jsonl").write_text('{"text": "two"}')
+    added = unnamed.model_copy(update={"path": f"{job.folder}/more"})
+    job.job = job.job.model_copy(update={"sources": (unnamed, added)})
+    (firing,) = job.fire("2026-11-02 03:01")
+    assert [(t.source.name, [f.name for f in t.source.files]) for t in firing.sources] == [("source-2", ["b.jsonl"])]
+
+
+def test_a_file_that_changes_while_its_run_is_made_is_told_and_taken_whole_by_the_next_firing(job, capsys):
+    job.put("a.jsonl", "one", changed="2026-10-31 12:00")
+    job.after_run = lambda firing: job.put("a.jsonl", "one", "two")
+    assert told(job.fire("2026-11-01 03:01")) == [("11-01", "done")]
+    assert (
+        f"web: 1 files have changed while their run was made, {PART}{job.folder}/in/a.jsonl" in capsys.readouterr().err
+    )
+    job.after_run = lambda firing: None
+    (firing,) = job.fire("2026-11-02 03:01")
+    assert firing.changed == ("crawl/a.jsonl",)
+    assert job.kept("2026-11-02") == ["one", "two"]
+
+
+def test_hidden_files_alone_are_nothing_so_far_and_an_unfinished_run_is_a_mistake(job):
+    (job.folder / "in" / "_SUCCESS").touch()
+    assert told(job.fire("2026-11-01 03:01")) == [("11-01", "empty")]
+    (job.folder / "in" / "_work").mkdir()
+    (job.folder / "in" / "_work" / "request.json").write_text("{}")
+    with pytest.raises(RecipeError, match="an unfinished run; run its command again first"):
+        job.fire("2026-11-02 03:01")
+    (job.folder / "in" / "_work" / "request.json").unlink()
+    (job.folder / "in" / "_work").rmdir()
+    (job.folder / "in" / "notes.xyz").write_bytes(b"\x00\x01")
+    with pytest.raises(RecipeError, match="1 files of no known format"):
+        job.fire("2026-11-02 03:01")
 
 
 def test_the_chained_index_leaves_the_survivors_of_one_run_over_all(tmp_path):

@@ -140,6 +140,14 @@ def test_a_file_that_changed_since_is_an_error(crawl, remote, tmp_path):
             list(shard.source.read(shard.split, as_planned(shard.split.file), 1 << 20))
 
 
+def test_nothing_that_is_there_is_written_over(crawl, remote, tmp_path):
+    for source, out in ((str(crawl), str(crawl / "rows.parquet")), (remote, f"{remote}/rows.parquet")):
+        before = cuts(source)
+        with pytest.raises(RecipeError, match=r"rows\.parquet: is there already; remove it, or choose another name"):
+            command([source], out=out)
+        assert cuts(source) == before
+
+
 def test_two_files_of_one_name_are_refused(crawl, tmp_path):
     (tmp_path / "other" / "deep").mkdir(parents=True)
     (tmp_path / "other" / "deep" / "0.jsonl").write_text("{}")

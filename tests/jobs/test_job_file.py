@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from traceback import format_exception
 
 import pytest
 
@@ -122,6 +123,19 @@ def test_out_of_a_scheduled_job_is_a_template(tmp_path):
             "HUSH stands under `variables` and under `secrets`",
             id="both",
         ),
+        *(
+            pytest.param(f"environment: {{variables: {{{name}: abc}}}}", f"{name} looks like a secret", id=name)
+            for name in ("TOKEN", "AZURE_STORAGE_CONNECTION_STRING", "DB_PASSPHRASE", "GOOGLE_CREDENTIALS")
+        ),
+        pytest.param(
+            "engine: {name: spark, conf: {fs.azure.account.key.me.dfs.core.windows.net: x}}",
+            "account.key.me.* looks like a secret",
+            id="an account's key",
+        ),
+        *(
+            pytest.param(f"environment: {{setup: ['{line}']}}", "a line of `setup` sets HF_TOKEN", id=line)
+            for line in ("export HF_TOKEN=hf_x", "A=1; HF_TOKEN=x python", 'declare -x HF_TOKEN="a b"')
+        ),
         pytest.param("environment: {secrets: ['A=b']}", "variable: String should match", id="name=value"),
         pytest.param("environment: {secrets: [{key: A}]}", "named by both `name` and `key`", id="half a reference"),
         pytest.param("environment: {variables: {'A B': c}}", "String should match", id="no variable's name"),
@@ -139,6 +153,45 @@ def test_a_wrong_job_is_refused_with_its_reason(tmp_path, more, complaint):
     changed = {key: more.partition(": ")[2] for key in ("out", "name", "sources") if more.startswith(f"{key}: ")}
     with pytest.raises(RecipeError, match=complaint):
         job(tmp_path, "" if changed else more, **changed)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "environment: {secrets: {AWS_SECRET_ACCESS_KEY: hunter2}}",
+        "environment: {secrets: ['A=hunter2']}",
+        "environment: {variables: {TOKEN: hunter2}}",
+        "environment: {variables: {A: [hunter2]}}",
+        "environment: [hunter2]",
+        "environment: {setup: ['export HF_TOKEN=hunter2']}",
+        "engine: {name: spark, conf: {a.secret: hunter2}}",
+        "engine: {name: spark, conf: [hunter2]}",
+        "engine: [hunter2]",
+    ],
+)
+def test_what_may_be_a_secret_is_not_told(tmp_path, more):
+    with pytest.raises(RecipeError) as raised:
+        job(tmp_path, more)
+    assert "hunter2" not in "".join(format_exception(raised.value))
+
+
+def test_where_a_secret_lies_is_none(tmp_path):
+    found = job(
+        tmp_path,
+        "environment:\n"
+        "  variables: {GOOGLE_APPLICATION_CREDENTIALS: /run/k, DB_PASSWORD_FILE: /run/pw, TOKENIZERS_PARALLELISM: no}\n"
+        "  setup: ['export HF_TOKEN=$(cat /run/token)', 'module load x', 'export N=3']\n",
+    )
+    assert len(found.environment.setup) == len(found.environment.variables) == 3
+
+
+@pytest.mark.parametrize(
+    ("python", "found"), [("venv/bin/python", "HERE/venv/bin/python"), ("python3.12", "python3.12"), ("/a/b", "/a/b")]
+)
+def test_python_is_a_path_of_the_job_file_or_a_name_on_the_path(tmp_path, python, found):
+    assert job(tmp_path, f"environment: {{python: {python}}}").environment.python == found.replace(
+        "HERE", str(tmp_path)
+    )
 
 
 def test_what_is_no_job_at_all_is_refused(tmp_path):

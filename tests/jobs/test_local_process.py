@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tokenmill.core.errors import EngineError
 from tokenmill.jobs import local_process
 
 SLEEP = [sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(60)"]
@@ -84,3 +85,5 @@ def test_a_number_that_was_given_out_again_is_not_it(tmp_path):
 
 def test_of_another_machine_s_process_nothing_is_known(tmp_path):
     assert local_process.state_of("elsewhere/1/1", tmp_path)[0] == "unknown"
+    with pytest.raises(EngineError, match=r"process 1 runs on elsewhere, and this is .*; run the same command there"):
+        local_process.stop("elsewhere/1/1")

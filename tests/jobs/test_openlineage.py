@@ -170,7 +170,7 @@ def test_phases_are_told_now_and_then(tmp_path, monkeypatch):
 
 
 @contextmanager
-def endpoint(status: int) -> Iterator[tuple[str, list[tuple[str, str | None, Any]]]]:
+def endpoint(status: int, location: str = "") -> Iterator[tuple[str, list[tuple[str, str | None, Any]]]]:
     """A real server; what it was sent: path, authorization, body."""
     got: list[tuple[str, str | None, Any]] = []
 
@@ -179,7 +179,14 @@ def endpoint(status: int) -> Iterator[tuple[str, list[tuple[str, str | None, Any
             body = self.rfile.read(int(self.headers["Content-Length"]))
             got.append((self.path, self.headers["Authorization"], json.loads(body)))
             self.send_response(status)
+            if location:
+                self.send_header("Location", location)
             self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            got.append((self.path, self.headers["Authorization"], None))
+            self.send_response(200)
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None: ...
@@ -208,6 +215,23 @@ def test_an_endpoint_gets_the_events_with_a_key_that_stays_in_the_environment(tm
         ("COMPLETE", "fleet"),
     ]
     assert not any(b"k3y" in p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
+
+
+def test_a_redirect_is_a_failure_and_the_key_goes_nowhere_else(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OPENLINEAGE_API_KEY", "k3y")
+    with endpoint(201) as (elsewhere, strayed), endpoint(302, elsewhere) as (url, got):
+        told = OpenLineage(url, plan_of(tmp_path), str(tmp_path / "out"), name="web", engine="local")
+    assert (told.failures, len(got), strayed) == (1, 1, [])
+    assert "OpenLineage events do not arrive (HTTP Error 302" in capsys.readouterr().err
+
+
+def test_a_password_in_the_endpoint_is_sent_to_nobody_and_never_told(tmp_path, capsys):
+    with endpoint(201) as (url, got):
+        made = do(plan_of(tmp_path), tmp_path / "out", url.replace("//", "//me:hunter2@"))
+    said = capsys.readouterr().err
+    assert (got, made.totals["kept"]) == ([], 2)
+    assert "put a key into the environment: OPENLINEAGE_API_KEY; the run goes on without" in said
+    assert "hunter2" not in said
 
 
 @pytest.mark.parametrize("kind", ["refused", "error 500", "silent"])
@@ -242,6 +266,7 @@ def test_a_place_that_can_be_told_nothing_is_refused(tmp_path, place):
         pytest.param("/data/runs/web", ("file", "/data/runs/web"), id="a folder"),
         pytest.param("s3://bucket/runs/web", ("s3://bucket", "runs/web"), id="an object store"),
         pytest.param("file:///data/web", ("file", "/data/web"), id="a file URL"),
+        pytest.param("https://me:pw@host/a?sig=x", ("https://host", "a"), id="a URL with secrets"),
     ],
 )
 def test_datasets_are_named_as_the_specification_names_them(place, name):

@@ -94,3 +94,22 @@ def test_a_start_in_the_wrong_year_is_no_week_of_work():
         "* * * * *", "UTC", date(2016, 11, 1), last=None, now=at("2026-11-01 00:00"), catch_up="latest"
     )
     assert newest == [at("2026-11-01 00:00")]
+
+
+@pytest.mark.parametrize(
+    ("cron", "out", "complaint"),
+    [
+        pytest.param("0 3 * * *", "runs/{date}", None, id="once a day"),
+        pytest.param("0 3 * * 1", "runs/{date}", None, id="once a week"),
+        pytest.param("0 3,15 * * *", "runs/{date}-{time}", None, id="twice, each apart"),
+        pytest.param("0 3,15 1 * *", "runs/{date}", "03:00 and at 15:00 of one day", id="twice in a month"),
+        pytest.param("*/5 0 * * *", "runs/{date}", "00:00 and at 00:05 of one day", id="from midnight on"),
+        pytest.param("0 3 * * *", "runs/{time}", "put {date} into it too", id="every day at one time"),
+    ],
+)
+def test_firings_that_would_share_a_directory_are_refused_before_the_first(cron, out, complaint):
+    if complaint is None:
+        check(cron, "Europe/Oslo", START, out)
+        return
+    with pytest.raises(RecipeError, match=complaint):
+        check(cron, "Europe/Oslo", START, out)

@@ -174,14 +174,18 @@ def test_a_slurm_that_does_not_answer_may_be_asked_again(job, cluster, tmp_path)
     assert "Unable to contact slurm controller" in told and "then run the same command again" in told
 
 
-def test_what_fails_ends_what_waits_for_it_and_tells_why(job):
+def test_bad_data_end_what_closes_too_and_nothing_behind_it_runs(job, cluster):
     broken = job("BROKEN", "resources: {tasks: 2}\n")
     broken.submit()
     found = broken.until("an end", lambda s: s["state"] not in ("pending", "running"))
     assert found["state"] == "failed"
-    assert [station["state"] for station in found["stations"]] == ["failed", "cancelled", "cancelled", "cancelled"]
+    assert [station["state"] for station in found["stations"]] == ["failed", "failed", "cancelled", "cancelled"]
+    # The array may fail and what closes it begins; that met the same data, and what is behind it was given up.
+    array, closes, *_ = found["parts"]
+    assert (array["counts"], closes["counts"]) == ({"failed": 2}, {"failed": 1})
+    assert "ExitCode=3:0" in cluster.tell(["scontrol", "show", "job", "--oneliner", closes["id"]])
     logs = tokenmill("logs", broken.path, "--failed", "--station", "segment 0")["logs"]
-    assert [log["element"] for log in logs] == ["0", "1"]
+    assert [log["element"] for log in logs] == ["0", "1", ""], "the array's, and what closes it"
     assert all("loses: " in log["text"] for log in logs)
     assert "requeued" not in broken.logs(), "the same data would fail again"
 

@@ -41,14 +41,14 @@ def test_an_array_for_each_station_and_behind_it_what_closes_it(tmp_path, capsys
         assert {"requeue", "export", "open-mode", "kill-on-invalid-dep"} <= options(script).keys()
 
 
-def test_each_waits_for_the_one_before(tmp_path, capsys):
+def test_what_closes_begins_however_its_array_ends_and_the_rest_only_behind_what_has_closed(tmp_path, capsys):
     told = rendered(write_job(tmp_path), "slurm", capsys)
     scripts = [f"{tmp_path}/state/web-1/scripts/{name}.sh" for name in PARTS]
     assert told["commands"] == [
         ["sbatch", "--parsable", scripts[0]],
-        ["sbatch", "--parsable", "--dependency=afterok:<1>", scripts[1]],
+        ["sbatch", "--parsable", "--dependency=afterany:<1>", scripts[1]],
         ["sbatch", "--parsable", "--dependency=afterok:<2>", scripts[2]],
-        ["sbatch", "--parsable", "--dependency=afterok:<3>", scripts[3]],
+        ["sbatch", "--parsable", "--dependency=afterany:<3>,afterok:<2>", scripts[3]],
     ]
 
 
@@ -165,7 +165,10 @@ def test_a_secret_is_passed_by_its_name_alone(tmp_path, capsys, monkeypatch):
             "engine: {name: spark}",
             "engine.name: spark is not what --to slurm starts; leave `engine` out, or use --to spark",
         ),
-        ("environment: {archive: e.tar.gz}", "environment.archive: nobody unpacks it on Slurm; give `python`"),
+        (
+            "environment: {archive: e.tar.gz}",
+            "environment.archive: counts for nothing on slurm: nobody unpacks it there; give `python`",
+        ),
         (
             "resources: {steps: {exact_dedp: {gpus: 1}}}",
             "steps.exact_dedp: small has no such step (did you mean exact_dedup?)",

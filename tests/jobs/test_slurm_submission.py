@@ -88,6 +88,30 @@ def test_receipts_tell_where_the_scheduler_does_not(tmp_path, capsys, monkeypatc
     assert told(capsys, "submit", job, "--to", "slurm")["submission"] is None, "there is nothing to submit"
 
 
+def test_what_slurm_has_forgotten_has_failed_where_its_log_does_not_end_well(tmp_path, capsys, monkeypatch):
+    """Programs in the place of Slurm's, which answer as those do five minutes after a job's end, without accounts."""
+    job = write_job(tmp_path)
+    found = submitted(job, (Part(name="segment 0", id="17", station=0, until=0),))
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: Invalid job id specified' >&2\nexit 1\n")
+    (programs / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs))
+    logs = found.folder / "logs"
+    logs.mkdir()
+    said = {
+        "0": '{"done": 2}\n',
+        "1": '{"done": 1, "terminated": true}\n{"done": 1}\n',
+        "2": '{"error": "DataError", "done": 1}\n',
+        "3": "killed before it could say anything\n",
+        "4": '{"done": 1, "terminated": true}\n',
+    }
+    for element, text in said.items():
+        (logs / f"000.{element}.log").write_text(text)
+    assert len(told(capsys, "logs", job)["logs"]) == 5
+    assert [log["element"] for log in told(capsys, "logs", job, "--failed")["logs"]] == ["2", "3", "4"]
+
+
 def test_a_station_is_named_by_its_number_or_its_name(tmp_path, capsys):
     job = write_job(tmp_path)
     submitted(job)

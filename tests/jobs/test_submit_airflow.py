@@ -34,7 +34,7 @@ dags = {
         "catchup": dag.catchup,
         "timetable": type(dag.timetable).__name__,
         "tasks": [
-            [t.task_id, "Mapped" in type(t).__name__, sorted(t.upstream_task_ids), t.retries, t.queue]
+            [t.task_id, "Mapped" in type(t).__name__, sorted(t.upstream_task_ids), t.retries, str(t.trigger_rule.value)]
             for t in dag.topological_sort()
         ],
     }
@@ -85,7 +85,10 @@ def test_each_station_is_a_task_for_each_element_and_one_that_closes(tmp_path, c
     ]
     task = ["-m", "tokenmill.jobs", "task", told["folder"], "--station"]
     assert job["tasks"][0]["arguments"] == [*task, "0", "--rank", "{rank}", "--of", "2", "--workers", "1"]
-    assert job["tasks"][1]["arguments"] == [*task, "0", "--close", "--workers", "1"]
+    assert job["tasks"][1]["arguments"] == [*task, "0", "--close", "--workers", "1", "--if-open", "0"]
+    assert job["tasks"][2]["arguments"] == [*task, "1", "--close", "--workers", "1"]
+    # What closes begins however its elements have ended; what waits for that begins only behind one that has closed.
+    assert [task["after_any"] for task in job["tasks"]] == [False, True, False, False, True, False]
     assert (job["retries"], job["schedule"]) == (5, None)
 
 
@@ -137,6 +140,34 @@ def test_a_schedule_is_a_dag_that_fires_for_the_time_airflow_gives_it(tmp_path, 
 
 def test_another_engine_is_refused(tmp_path, capsys):
     assert "engine.name: dask" in refusal(write_job(tmp_path, "engine: {name: dask}\n"), "airflow", capsys)
+
+
+def program(folder: Path, name: str, lines: str) -> None:
+    """In the place of a command, on a PATH that holds nothing else."""
+    file = folder / "bin" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"#!/bin/sh\n{lines}\n")
+    file.chmod(0o755)
+
+
+def test_a_dag_of_another_job_file_is_left_alone_and_one_s_own_is_replaced_whole(tmp_path, capsys, monkeypatch):
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    program(tmp_path, "airflow", f"echo {dags}")  # `config get-value core dags_folder`
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "theirs").mkdir()
+    mine, theirs = (
+        write_job(tmp_path / who, SCHEDULE % "all", out='"out-{date}"', files=1) for who in ("mine", "theirs")
+    )
+    assert main(["submit", str(mine), "--to", "airflow"]) == 0, capsys.readouterr()
+    mine.write_text(mine.read_text().replace("0 3 * * *", "0 5 * * *"))
+    assert main(["submit", str(mine), "--to", "airflow"]) == 0, capsys.readouterr()
+    assert data((dags / "tokenmill_web.py").read_text())["schedule"]["cron"] == "0 5 * * *"
+    assert main(["submit", str(theirs), "--to", "airflow"]) == 2
+    assert f"fires {mine}; cancel that job's schedule" in capsys.readouterr().err
+    assert data((dags / "tokenmill_web.py").read_text())["schedule"]["cron"] == "0 5 * * *"
+    assert [file.name for file in dags.iterdir()] == ["tokenmill_web.py"], "no half of a file is left"
 
 
 def test_without_airflow_the_file_stays_and_it_is_said(tmp_path, capsys, monkeypatch):
@@ -194,6 +225,8 @@ def test_airflow_reads_both_kinds_of_dag(tmp_path, capsys, airflow):
         ("s3_finish_close", False, ["s2_segment_1_close"]),
     ]
     assert {retries for *_, retries, _ in once["tasks"]} == {5}
+    rules = [rule for *_, rule in once["tasks"]]
+    assert rules == ["all_success", "all_done", "all_success", "all_success", "all_done", "all_success"]
     assert (daily["timetable"], daily["catchup"]) == ("CronTriggerTimetable", True)
     assert daily["start"] == "2026-10-31T23:00:00+00:00"  # midnight in Paris
 

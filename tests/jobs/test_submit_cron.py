@@ -31,7 +31,7 @@ def entry(lines: str) -> str:
 def test_cron_runs_a_script_that_fires_the_job_file(tmp_path, capsys):
     job = scheduled(tmp_path)
     told = rendered(job, "crontab", capsys)
-    folder = tmp_path / "state" / "schedule-crontab"
+    folder = tmp_path / "state" / "web-schedule-crontab"
     assert told["folder"] == str(folder)
     assert entry(told["files"]["crontab"]) == f"0 3 * * * /bin/bash {folder}/fire.sh >> {folder}/fire.log 2>&1"
     last = told["files"]["fire.sh"].strip().splitlines()[-1]
@@ -49,7 +49,7 @@ def test_a_percent_sign_which_is_a_newline_to_cron_is_escaped(tmp_path):
 def test_slurm_gets_the_resources_of_the_job(tmp_path, capsys):
     more = "resources: {cpus: 4, memory: 16GB, time: 90min, gpus: 1, partition: cpu, account: me}\n"
     lines = rendered(scheduled(tmp_path, more), "slurm", capsys)["files"]["scrontab"]
-    folder = tmp_path / "state" / "schedule-slurm"
+    folder = tmp_path / "state" / "web-schedule-slurm"
     assert {line for line in lines.splitlines() if line.startswith("#SCRON")} == {
         "#SCRON --job-name=web",
         "#SCRON --cpus-per-task=4",
@@ -105,7 +105,7 @@ def test_without_the_command_the_lines_stay_and_it_is_said(tmp_path, capsys, mon
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     assert main(["submit", str(scheduled(tmp_path)), "--to", to]) == 4
     assert "by hand" in capsys.readouterr().err
-    assert (tmp_path / "state" / f"schedule-{to}" / "fire.sh").exists()
+    assert (tmp_path / "state" / f"web-schedule-{to}" / "fire.sh").exists()
 
 
 @pytest.fixture
@@ -138,6 +138,22 @@ def test_the_rest_of_a_table_stays_as_it_is(tmp_path, capsys, table, to):
     assert (table.read_text().count("fire.sh"), "0 5 * * *" in table.read_text()) == (1, True)
     assert main(["cancel", str(job)]) == 0
     assert table.read_text() == others + "0 2 * * * another\n"
+
+
+def test_a_schedule_is_taken_back_though_its_job_file_is_gone_and_status_says_so(tmp_path, capsys, table):
+    job = scheduled(tmp_path)
+    assert main(["submit", str(job), "--to", "crontab"]) == 0, capsys.readouterr()
+    (record,) = (tmp_path / "state").glob("**/submission.json")
+    (record.parent / "fire.log").write_text("one\ntwo\n")
+    capsys.readouterr()
+    assert main(["logs", str(job), "--lines", "1"]) == 0
+    assert capsys.readouterr().out == "==> schedule (unknown)\ntwo\n"
+    job.unlink()
+    assert main(["cancel", str(record.parent)]) == 0
+    assert "fire.sh" not in table.read_text()
+    capsys.readouterr()
+    assert main(["status", str(record.parent)]) == 0
+    assert capsys.readouterr().out.startswith("web: no longer scheduled on crontab\n")
 
 
 def test_a_user_without_a_table_gets_one(tmp_path, capsys, table):

@@ -62,7 +62,7 @@ def test_a_job_is_one_indexed_job_whose_pods_go_through_all_stations(tmp_path, c
     assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 3, 3)
     assert container(manifest)["command"] == [
         *("python3", "-m", "tokenmill.jobs", "work", told["folder"]),
-        *("--rank", "$(JOB_COMPLETION_INDEX)", "--of", "3", "--workers", "1"),
+        *("--rank", "$(JOB_COMPLETION_INDEX)", "--of", "3", "--workers", "1", "--retries", "3"),
     ]
     assert told["commands"] == [["kubectl", "create", "--filename", f"{told['folder']}/kubernetes-0.yaml"]]
     assert spec["successPolicy"] == {"rules": [{"succeededIndexes": "0"}]}  # who writes the manifest
@@ -81,7 +81,7 @@ def test_exit_codes_say_who_must_act(tmp_path, capsys):
 def test_fewer_pods_at_once_take_more_each_for_they_go_in_step(tmp_path, capsys):
     (manifest,) = manifests(rendered(write_job(tmp_path, on_volume(tmp_path, ", at_once: 2")), "kubernetes", capsys))
     assert (manifest["spec"]["completions"], manifest["spec"]["parallelism"]) == (2, 2)
-    assert container(manifest)["command"][-3] == "2"  # --of 2 --workers 1
+    assert container(manifest)["command"][-5] == "2"  # --of 2 --workers 1 --retries 3
 
 
 def test_memory_is_guaranteed_and_time_ends_a_pod_not_the_job(tmp_path, capsys):
@@ -151,7 +151,8 @@ def test_it_is_valid_by_kubernetes_own_schema(tmp_path, capsys):
     more = "environment: {variables: {A: b}, secrets: [K], setup: [module load x]}\n"
     extra = ", cpus: 2, memory: 4GiB, time: 1h, service_account: mill, steps: {gopher_quality: {gpus: 1}}"
     both = manifests(rendered(write_job(tmp_path, on_volume(tmp_path, extra) + more), "kubernetes", capsys))
-    scheduled = write_job(tmp_path, on_volume(tmp_path, extra) + more + SCHEDULE, out='"out-{date}"')
+    of_one_process = extra.partition(", steps")[0]
+    scheduled = write_job(tmp_path, on_volume(tmp_path, of_one_process) + more + SCHEDULE, out='"out-{date}"')
     for manifest in [*both, *manifests(rendered(scheduled, "kubernetes", capsys))]:
         schemas.validate(manifest, VERSION, strict=True)
         manifest["spec"]["compleet"] = 1
@@ -231,6 +232,18 @@ def test_a_cron_job_is_made_changed_and_taken_back(tmp_path, capsys, cluster):
     assert [o["spec"]["schedule"] for o in cluster.objects("default", "cronjobs").values()] == ["0 5 * * *"]
     assert main(["cancel", str(job)]) == 0, capsys.readouterr()
     assert cluster.objects("default", "cronjobs") == {}
+
+
+def test_a_cron_job_of_another_job_file_is_left_alone(tmp_path, capsys, cluster):
+    jobs = []
+    for who in ("mine", "theirs"):
+        (tmp_path / who).mkdir()
+        jobs.append(write_job(tmp_path / who, on_volume(tmp_path) + SCHEDULE, out='"out-{date}"', files=1))
+    assert main(["submit", str(jobs[0]), "--to", "kubernetes"]) == 0, capsys.readouterr()
+    assert main(["submit", str(jobs[1]), "--to", "kubernetes"]) == 2
+    assert f"fires {jobs[0]}; cancel that job's schedule" in capsys.readouterr().err
+    (made,) = cluster.objects("default", "cronjobs").values()
+    assert str(jobs[0]) in json.dumps(made)
 
 
 def status(job: Path, capsys: Any) -> dict[str, int]:

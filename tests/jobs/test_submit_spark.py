@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ import yaml
 from kubernetes_server import KubernetesServer
 from submitted_jobs import local_identity, manifests, refusal, rendered, write_job
 
+from tokenmill.engines.spark_java import java_home
 from tokenmill.jobs.cli import main
+from tokenmill.jobs.spark_conf import driver_source
 from tokenmill.manifests.manifest import Manifest
 
 SCHEDULE = 'schedule: {cron: "0 3 * * *", start: 2026-11-01, timezone: Europe/Paris}\n'
@@ -284,6 +287,24 @@ def test_spark_submit_does_the_run_in_the_background(tmp_path, capsys):
     assert Manifest.load(tmp_path / "out").identity == local_identity(job)
     assert main(["logs", str(job)]) == 0
     assert "identity" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@needs_spark
+def test_a_firing_in_the_operator_s_driver_works_on_the_session_that_is_there(tmp_path):
+    """What a ScheduledSparkApplication starts, in a driver of this machine."""
+    job = write_job(tmp_path, spark(master="operator") + pods(tmp_path) + SCHEDULE, out='"out-{date}"', files=1)
+    driver = tmp_path / "spark_driver.py"  # beside the package's modules it would shadow some of Python's
+    driver.write_text(driver_source())
+    command = [str(Path(sys.executable).with_name("spark-submit")), "--master", "local[1]"]
+    command += ["--conf", "spark.ui.enabled=false", "--conf", "spark.driver.bindAddress=127.0.0.1"]
+    command += [str(driver), "fire", str(job), "--at", "2026-11-03T02:00Z"]
+    surroundings = {"JAVA_HOME": java_home(os.environ, tmp_path), "PYSPARK_PYTHON": sys.executable}
+    result = subprocess.run(
+        command, env={**os.environ, **surroundings}, capture_output=True, text=True, timeout=150, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr[-3000:]
+    assert Manifest.load(tmp_path / "out-2026-11-03").identity == local_identity(job)
 
 
 @pytest.mark.slow

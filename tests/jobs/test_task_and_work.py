@@ -18,6 +18,7 @@ from tokenmill.jobs.cli import main
 from tokenmill.jobs.plan_file import read_plan, write_plan
 from tokenmill.jobs.recipes import find_recipe
 from tokenmill.jobs.sources import find_sources
+from tokenmill.manifests.local_store import LocalStore
 from tokenmill.manifests.manifest import Manifest
 from tokenmill.manifests.remote_stream import open_uri
 
@@ -66,6 +67,14 @@ def test_shares_and_closings_give_the_runs_identity(pages, tmp_path):
     assert main(["task", str(folder), "--station", "0", "--rank", "0", "--of", "2"]) == 0  # late, and nothing to do
 
 
+def test_what_closes_only_where_it_is_open_does_nothing_where_it_is_not(pages, tmp_path, capsys):
+    folder = settle(pages, tmp_path)
+    assert main(["task", str(folder), "--station", "1", "--close", "--if-open", "1"]) == 2
+    assert "what is before it is not closed, so nothing is done here" in capsys.readouterr().err
+    assert main(["task", str(folder), "--station", "0", "--close", "--if-open", "0"]) == 0
+    assert main(["task", str(folder), "--station", "1", "--close", "--if-open", "1"]) == 0
+
+
 def test_an_element_that_is_too_early_says_so(pages, tmp_path, capsys):
     folder = settle(pages, tmp_path)
     assert main(["task", str(folder), "--station", "2", "--rank", "0", "--of", "2"]) == 4
@@ -74,10 +83,53 @@ def test_an_element_that_is_too_early_says_so(pages, tmp_path, capsys):
 
 def test_three_elements_go_through_all_stations_in_step(pages, tmp_path):
     folder = settle(pages, tmp_path)
-    command = [sys.executable, "-m", "tokenmill.jobs", "work", str(folder), "--of", "3", "--patience", "3"]
+    command = [sys.executable, "-m", "tokenmill.jobs", "work", str(folder), "--of", "3", "--patience", "1"]
     elements = [subprocess.Popen([*command, "--rank", str(rank)]) for rank in (2, 0)]  # 1 never comes
     assert [element.wait(120) for element in elements] == [0, 0]
     assert Manifest.load(tmp_path / "out").identity == here(pages, tmp_path)
+
+
+def test_an_element_that_hears_nothing_of_who_closes_gives_up(pages, tmp_path, capsys):
+    folder = settle(pages, tmp_path)
+    waiting = ["work", str(folder), "--of", "2", "--no-closing", "--stations", "3", "--patience", "0.2"]
+    assert main([*waiting, "--silence", "1"]) == 4
+    assert "station 0: nothing was heard of the other elements" in capsys.readouterr().err
+
+
+def test_who_waits_looks_for_a_ticket_and_not_at_receipts(pages, tmp_path, monkeypatch):
+    """A listing as it begins to wait, one when its patience is over: not one for each look."""
+    folder = settle(pages, tmp_path)
+    listed, looked = [], []
+    names, exists = LocalStore.names, LocalStore.exists
+    monkeypatch.setattr(LocalStore, "names", lambda s, p="": (listed.append(p), names(s, p))[1])
+    monkeypatch.setattr(LocalStore, "exists", lambda s, n: (looked.append(n), exists(s, n))[1])
+    monkeypatch.setattr("tokenmill.jobs.work.LOOKS_S", (0.02, 0.1))
+    waiting = ["work", str(folder), "--of", "2", "--no-closing", "--stations", "3", "--patience", "1"]
+    assert main([*waiting, "--silence", "1"]) == 4
+    assert looked.count("_work/tickets/001.pickle") > 15
+    assert len([place for place in listed if place.startswith("_work/receipts")]) <= 6
+
+
+def test_one_that_is_stopped_before_any_task_is_done_counts_after_its_retries(pages, tmp_path):
+    """As by a time limit that is shorter than one task."""
+    folder = settle(pages, tmp_path)
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "sitecustomize.py").write_text(
+        "import sys, time\n"
+        "import tokenmill.jobs.work as work\n"
+        "def slow(*_, **__):\n    print('at work', flush=True)\n    time.sleep(60)\n"
+        "work.run_share = slow\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "slow")}
+    codes = []
+    for _ in range(3):
+        command = [sys.executable, "-m", "tokenmill.jobs", "work", str(folder), "--retries", "1"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        assert process.stdout is not None and process.stdout.readline() == "at work\n"
+        process.terminate()
+        process.communicate(timeout=30)
+        codes.append(process.returncode)
+    assert codes == [143, 4, 4]
 
 
 def test_sigterm_leaves_receipts_and_the_next_life_goes_on(pages, tmp_path):

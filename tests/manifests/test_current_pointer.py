@@ -40,15 +40,18 @@ def test_what_is_no_pointer_is_what_it_was(tmp_path):
         assert followed(place) == place
 
 
-@pytest.mark.parametrize("what", ["folder", "file"])
+@pytest.mark.parametrize("what", ["folder", "file", "link to a folder", "link to a file"])
 def test_what_is_no_pointer_is_never_replaced(tmp_path, what):
     run, place = a_run(tmp_path / "a"), tmp_path / "current"
-    place.mkdir() if what == "folder" else place.write_text("{}")
+    real = tmp_path / "real" if "link" in what else place
+    real.mkdir() if what.endswith("folder") else real.write_text("{}")
+    if real != place:
+        place.symlink_to("real")
     with pytest.raises(RecipeError, match="is there already and points to no run"):
         check_pointer(str(place))
     with pytest.raises(RecipeError, match="is there already and points to no run"):
         point(str(place), run, "a")
-    assert place.exists() and not place.is_symlink()
+    assert place.resolve() == real and place.is_symlink() == ("link" in what)
 
 
 def test_a_run_that_is_gone_is_said(tmp_path):
@@ -57,6 +60,8 @@ def test_a_run_that_is_gone_is_said(tmp_path):
     Path(run).rename(tmp_path / "aside")
     with pytest.raises(RecipeError, match="current: points to a, which is gone"):
         followed(pointer)
+    point(pointer, a_run(tmp_path / "b"), "b")
+    assert os.readlink(pointer) == "b"
 
 
 def test_a_run_in_an_object_store_has_a_pointer_file_here(tmp_path):

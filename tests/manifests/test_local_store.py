@@ -1,10 +1,15 @@
 """A folder as a store: whole or not at all, one holder of a lock, nothing left behind."""
 
+import errno
 import multiprocessing
+import os
 import pickle
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +26,29 @@ with LocalStore(Path(sys.argv[1])).hold("_work/lock"):
     print("held", flush=True)
     time.sleep(60)
 """
+
+SCRATCH = """
+import sys
+from pathlib import Path
+from tokenmill.manifests.local_store import LocalStore
+print(LocalStore(Path(sys.argv[1])).scratch())
+"""
+
+
+@contextmanager
+def undeletable(folder: Path) -> Iterator[None]:
+    """Nothing in it can be removed, by root neither. Skips the test where that cannot be had."""
+    if os.geteuid() != 0:
+        folder.chmod(0o500)
+        yield
+        folder.chmod(0o700)
+        return
+    if subprocess.run(["chattr", "+i", str(folder)], capture_output=True).returncode != 0:
+        pytest.skip("root may delete everything here: this file system has no immutable folders")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", str(folder)], check=True)
 
 
 @pytest.fixture
@@ -180,3 +208,63 @@ def test_a_path_is_a_folder_and_a_url_is_not():
 def test_a_url_needs_a_scratch_folder():
     with pytest.raises(RecipeError, match="s3://bucket/run: needs a scratch folder on this machine"):
         store_at("s3://bucket/run")
+
+
+def test_scratch_of_the_dead_is_forgotten_and_no_other(store):
+    command = [sys.executable, "-c", SCRATCH, str(store.root)]
+    of_dead = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+    mine = store.scratch()
+    elsewhere = mine.with_name("7-7-0123456789abcdef.00000000000000000000000000000000")  # of another machine
+    elsewhere.mkdir()
+    assert of_dead.is_dir() and of_dead.parent == mine.parent
+    store.at("deep").forget_attempts(dead_only=True)
+    assert not of_dead.exists() and mine.is_dir() and elsewhere.is_dir()
+    store.forget_attempts()
+    store.forget_attempts(dead_only=True)
+    assert not mine.exists()
+
+
+def test_what_cannot_be_deleted_is_told_after_all_else_is_gone(store):
+    if os.geteuid() == 0 and subprocess.run(["chattr", "-V"], capture_output=True).returncode == 127:
+        pytest.skip("root may delete everything here: chattr is absent")
+    for name in ("work/a/1", "work/b/1", "work/c/1"):
+        store.write(name, b"")
+    stuck = store.root / "work" / "b"
+    with undeletable(stuck):
+        with pytest.raises(OSError, match=r"work/b/1") as raised:
+            store.delete_all("work")
+        assert raised.value.errno in (errno.EACCES, errno.EPERM)
+        assert store.names() == ["work/b/1"]
+    store.delete_all("work")
+    assert not (store.root / "work").exists()
+
+
+def test_a_link_to_a_folder_goes_and_the_folder_stays(store, tmp_path):
+    store.write("work/a", b"")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").write_bytes(b"1")
+    (store.root / "work" / "link").symlink_to(tmp_path / "other")
+    store.delete_all("work")
+    assert not (store.root / "work").exists() and (tmp_path / "other" / "file").read_bytes() == b"1"
+
+
+def test_a_lock_that_its_holders_delete_has_one_holder(store):
+    inside: list[int] = []
+    most = 0
+
+    def enter_and_delete(number: int) -> None:
+        nonlocal most
+        for _ in range(300):
+            try:
+                with store.hold("_work/lock"):
+                    inside.append(number)
+                    most = max(most, len(inside))
+                    time.sleep(0.0002)
+                    inside.remove(number)
+                    store.delete_all("_work")
+            except BlockingIOError:
+                continue
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(enter_and_delete, range(8)))
+    assert most == 1

@@ -32,6 +32,11 @@ def server() -> Iterator[tuple[Proxy, str]]:
 
 
 @pytest.fixture
+def proxy(server) -> Proxy:
+    return server[0]
+
+
+@pytest.fixture
 def store(server, tmp_path: Path) -> ObjectStore:
     return ObjectStore(uri=f"s3://{server[1]}/{tmp_path.name}/run", local=tmp_path / "local", patience_s=20)
 
@@ -92,3 +97,25 @@ def test_threads_do_not_leak(store):
         with store.hold("lock"):
             store.path("a")
     assert threading.active_count() <= before + 1
+
+
+def test_a_lock_that_could_not_be_renewed_is_told(store, proxy):
+    """Credentials that ran out are no EngineError."""
+    with pytest.raises(EngineError, match=r"lock: not renewed for [12] s, .*\(.*access denied"):
+        with replace(store, lease_s=1).hold("lock"), proxy.failing(denied=True):
+            time.sleep(1.6)
+
+
+def test_a_renewal_that_failed_is_made_good_by_a_later_one(store, proxy):
+    with replace(store, lease_s=1).hold("lock"):
+        with proxy.failing(denied=True):
+            time.sleep(1.3)
+        time.sleep(0.6)
+    assert not store.exists("lock")
+
+
+def test_what_went_wrong_inside_is_told_before_the_lock(store, proxy):
+    with pytest.raises(KeyError, match="inside"):
+        with replace(store, lease_s=1).hold("lock"), proxy.failing(denied=True):
+            time.sleep(1.2)
+            raise KeyError("inside")

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from s3_server import Proxy, s3
+from s3_server import REFUSALS, Proxy, s3
 
 from tokenmill.core.errors import EngineError, RecipeError
 from tokenmill.manifests.object_store import ObjectStore
+from tokenmill.manifests.objects import objects_at
+from tokenmill.manifests.retrying import Patience
+from tokenmill.manifests.s3_objects import S3Objects
 from tokenmill.manifests.store import Store, store_at
 
 YEAR_S = 365 * 86_400.0  # moto says of every upload that it began in 2010
@@ -26,6 +29,12 @@ import sys
 from pathlib import Path
 from tokenmill.manifests.store import store_at
 store_at(sys.argv[1], Path(sys.argv[2])).publish(Path(sys.argv[3]), "big")
+"""
+SCRATCH = """
+import sys
+from pathlib import Path
+from tokenmill.manifests.store import store_at
+print(store_at(sys.argv[1], Path(sys.argv[2])).scratch())
 """
 
 
@@ -295,3 +304,55 @@ def test_more_than_a_page_of_names_is_listed_and_deleted(store, proxy):
         store.delete_all("n")
         assert store.names() == []
         assert proxy.counts["HEAD"] == 0
+
+
+def test_an_upload_that_somebody_aborted_is_begun_anew(store, proxy, monkeypatch):
+    """moto breaks where it is to complete what was aborted; S3 says what it says here."""
+    monkeypatch.setitem(REFUSALS, "broken", (404, "NoSuchUpload"))
+    file = made(store.scratch() / "x", MANY)
+    content = file.read_bytes()
+    with proxy.failing(broken=1, only=("COMPLETE_UPLOAD",), delay_s=0.3), ThreadPoolExecutor(1) as pool:
+        publishing = pool.submit(store.publish, file, "x")
+        while not proxy.injected["broken"]:  # it is on its way, and will be refused
+            time.sleep(0.01)
+        proxy.faults.broken = proxy.faults.delay_s = 0
+        assert store.abort_orphans(older_than_s=0) == 1
+        publishing.result(30)
+        assert proxy.counts["CREATE_UPLOAD"] == 2
+    assert store.path("x").read_bytes() == content
+    assert store.abort_orphans(older_than_s=0) == 0
+
+
+def test_what_the_store_says_is_not_the_datas_fault(store, proxy):
+    found, key = objects_at(store.uri, patience=Patience(total_s=1))
+    assert isinstance(found, S3Objects)
+    with pytest.raises(EngineError, match=r"run/a: the store answers NoSuchUpload \(HTTP 404\) to ListParts: .*again"):
+        place = {"Bucket": found.bucket, "Key": f"{key}/a", "UploadId": "none"}
+        found.ask(f"{key}/a", lambda s3: s3.list_parts(**place))
+
+
+def test_a_large_object_that_is_replaced_while_it_is_read_is_read_anew(store, proxy):
+    one, two = b"1" * (3 << 20), b"2" * (3 << 20)
+    store.write("a", one)
+    with proxy.failing(delay_s=0.2), ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(store.read, "a")
+        while proxy.counts["GET"] < 2:
+            time.sleep(0.005)
+        proxy.faults.delay_s = 0
+        store.write("a", two)
+        assert reading.result(30) in (one, two)
+
+
+def test_scratch_of_the_dead_is_forgotten_and_no_upload_is_aborted(store, proxy, tmp_path):
+    command = [sys.executable, "-c", SCRATCH, store.uri, str(store.local)]
+    of_dead = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+    mine = made(store.scratch() / "x", MANY).parent
+    assert of_dead.is_dir() and of_dead.parent == mine.parent
+    with proxy.failing(delay_s=0.2), ThreadPoolExecutor(1) as pool:
+        publishing = pool.submit(store.publish, mine / "x", "x")
+        while not proxy.counts["PART"]:
+            time.sleep(0.01)
+        store.at("deep").forget_attempts(dead_only=True)
+        publishing.result(30)
+        assert proxy.counts["ABORT_UPLOAD"] == 0
+    assert not of_dead.exists() and mine.is_dir()

@@ -86,7 +86,7 @@ def check_same(out: Store, found: dict[str, Any], request: dict[str, Any]) -> No
 def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
     if found["recipe"] != wanted["recipe"]:
         return f"recipe {found['recipe']} (this is {wanted['recipe']})"
-    return f"{found['recipe']} on other sources or other files"
+    return f"{found['recipe']} on other sources or files, or with other licences or dates stated of them"
 
 
 def sweep(out: Store, named: set[str]) -> None:

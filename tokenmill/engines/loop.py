@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tokenmill.core.errors import DataError, TokenmillError
+from tokenmill.core.errors import DataError, EngineError, TokenmillError
 from tokenmill.core.stage import Decision, Filter, Stage
 from tokenmill.manifests import ledger
 
@@ -91,6 +91,10 @@ def _apply(stage: Stage, batch: pa.RecordBatch, leave: Leave) -> pa.RecordBatch:
         result = stage.apply(batch)
     except (TokenmillError, MemoryError):
         raise
+    except ImportError as error:  # no document is at fault, and all of them would be booked as errors
+        raise EngineError(
+            f"{stage.name}: {error}; install that where workers run, then run the same command again"
+        ) from error
     except Exception as error:
         if batch.num_rows > 1:
             rows = [_apply(stage, batch.slice(i, 1), leave) for i in range(batch.num_rows)]

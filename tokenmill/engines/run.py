@@ -3,6 +3,8 @@
 import os
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,11 @@ from tokenmill.engines.closing import manifest_of
 from tokenmill.engines.context import Context
 from tokenmill.engines.driver import Driver, Progress
 from tokenmill.engines.plan import Plan
-from tokenmill.engines.workers import Engine
+from tokenmill.engines.workers import Engine, Workers
 from tokenmill.kernels.device import Device
 from tokenmill.manifests import checked_json
 from tokenmill.manifests.manifest import Manifest
+from tokenmill.manifests.shown_uri import shown_uri
 from tokenmill.manifests.store import WORK, Store
 
 
@@ -44,7 +47,7 @@ def run(
         if directory.is_finished(out):  # since we looked
             return finished(plan, out, request)
         context = Context(plan=plan, out=out, device=device, assets=assets, scratch=scratch)
-        with engine.workers_of(context) as workers:
+        with _entered(engine, context) as workers:
             driver = Driver(context, workers, progress)
             driver.run()
             facts = {"engine": engine.name, **engine.facts(), "peak_bytes_per_worker": workers.peak_bytes}
@@ -52,6 +55,19 @@ def run(
         directory.clear(out)
     out.delete_all(WORK)
     return Manifest.load(out)
+
+
+@contextmanager
+def _entered(engine: Engine, context: Context) -> Iterator[Workers]:
+    """The engine's workers; where there are none to be had, a place that was empty before is left so."""
+    with ExitStack() as stack:
+        try:
+            workers = stack.enter_context(engine.workers_of(context))
+        except BaseException:
+            if not context.out.names(f"{WORK}/receipts"):
+                directory.clear(context.out)
+            raise
+        yield workers
 
 
 def finish(context: Context, driver: Driver, facts: dict[str, Any], started: datetime, seconds: float) -> None:
@@ -70,7 +86,7 @@ def finish(context: Context, driver: Driver, facts: dict[str, Any], started: dat
         "phases_s": driver.seconds,
         "inputs": {
             s.name: {
-                "uri": s.split.file.uri,
+                "uri": shown_uri(s.split.file.uri),
                 "start": s.split.start,
                 "stop": s.split.stop,
                 "modified_ns": s.split.file.modified_ns,

@@ -36,6 +36,8 @@ class Tokenmill(BaseOperator):
         self.ended = Event()
 
     def execute(self, context: Any) -> None:
+        if cancelled():  # before it has begun
+            raise AirflowFailException("cancelled")
         missing = [name for name in JOB["secrets"] if name not in os.environ]
         if missing:
             raise AirflowFailException(f"not in the environment of this worker: {', '.join(missing)}")
@@ -95,6 +97,11 @@ def task(found: dict[str, Any]) -> Any:
         "retries": JOB["retries"],
         "retry_delay": timedelta(seconds=60),
     }
+    if found["after_any"]:
+        settings["trigger_rule"] = "all_done"
+    # A time limit costs one of the retries, whatever was done until then: Airflow counts its tries by itself, and an
+    # operator that is stopped cannot tell it otherwise. Each try goes on from the receipts, so `retries` times `time`
+    # is what a task may take.
     if found["time_s"] is not None:
         settings["execution_timeout"] = timedelta(seconds=found["time_s"])
     if found["queue"] is not None:

@@ -1,12 +1,11 @@
 """`tokenmill cancel`: end what still runs or waits of a submitted job. What has a receipt stays."""
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from tokenmill.jobs.console import show
-from tokenmill.jobs.job_file import load_job
 from tokenmill.jobs.submission import find_submission
 from tokenmill.jobs.submit import target_named
 from tokenmill.jobs.submit_schedule import scheduler_named
@@ -19,8 +18,8 @@ def command(
     """Stop a submitted job, or take back a schedule; submitting again goes on from what is done."""
     submission = find_submission(job)
     if submission.scheduled:
-        asked = load_job(Path(submission.job_file))
-        ended = scheduler_named(submission.target).unschedule(asked, submission.folder, submission.parts)
+        ended = scheduler_named(submission.target).unschedule(submission.folder, submission.parts)
+        replace(submission, parts=()).save()  # so that `status` does not call it scheduled
     else:
         ended = target_named(submission.target).cancel(submission.parts, submission.facts)
     lines = [f"{submission.name}: {len(ended)} of {len(submission.parts)} parts ended"]

@@ -11,6 +11,7 @@ from tokenmill.jobs.job_file import JobFile
 from tokenmill.jobs.places import scratch_folder
 from tokenmill.jobs.recipes import recipe_with
 from tokenmill.jobs.run import found_device, run_recipe
+from tokenmill.jobs.spark_conf import OPERATOR
 from tokenmill.jobs.taken_inputs import inputs_of
 from tokenmill.jobs.watch import Watch
 from tokenmill.manifests.asset_cache import use_assets
@@ -36,7 +37,8 @@ def run_firing(job: JobFile, firing: Firing, *, quiet: bool = False) -> str:
         chosen_engine(
             job.engine.name,
             workers=job.engine.workers,
-            master=job.engine.master,
+            # In the operator's driver the session is there already, and `operator` is no master that Spark knows.
+            master=None if job.engine.master == OPERATOR else job.engine.master,
             scheduler=job.engine.scheduler,
         ),
         {},

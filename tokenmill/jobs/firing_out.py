@@ -2,6 +2,7 @@
 touches.
 """
 
+import os
 from typing import Any
 
 from tokenmill.core.errors import RecipeError
@@ -14,7 +15,8 @@ from tokenmill.jobs.job_file import JobFile
 from tokenmill.jobs.places import out_at
 from tokenmill.jobs.taken_inputs import inputs_of
 from tokenmill.manifests import checked_json
-from tokenmill.manifests.store import WORK
+from tokenmill.manifests.shown_uri import shown_uri
+from tokenmill.manifests.store import WORK, is_remote
 
 
 def request_of(job: JobFile, firing: Firing) -> dict[str, Any]:
@@ -27,17 +29,16 @@ def request_of(job: JobFile, firing: Firing) -> dict[str, Any]:
 def check_out(job: JobFile, firing: Firing) -> None:
     """Raises RecipeError unless the directory is free, or holds the run that this very firing would make."""
     out = out_at(firing.out)
-    try:
-        if directory.is_finished(out):
-            directory.check_same(out, _finished(firing)["request"], request_of(job, firing))
+    if not is_remote(firing.out) and os.path.isfile(firing.out.removeprefix("file://")):
+        raise RecipeError(f"{firing.out}: is a file; {_cleared(firing)}")
+    if directory.is_finished(out):
+        directory.check_same(out, _finished(firing)["request"], request_of(job, firing))
+        return
+    if out.exists(directory.REQUEST):
+        if checked_json.load_from(out, directory.REQUEST) == request_of(job, firing):
             return
-        if out.exists(directory.REQUEST):
-            if checked_json.load_from(out, directory.REQUEST) == request_of(job, firing):
-                return
-            raise RecipeError(f"{firing.out}: holds an unfinished run of something else; {_cleared(firing)}")
-        strange = [name for name in out.names() if not name.startswith(f"{WORK}/")]
-    except NotADirectoryError as error:
-        raise RecipeError(f"{firing.out}: is a file; {_cleared(firing)}") from error
+        raise RecipeError(f"{firing.out}: holds an unfinished run of something else; {_cleared(firing)}")
+    strange = [name for name in out.names() if not name.startswith(f"{WORK}/")]
     if strange:
         named = ", ".join(strange[:3]) + (", ..." if len(strange) > 3 else "")
         raise RecipeError(f"{firing.out}: not empty ({named}), and no run of ours; {_cleared(firing)}")
@@ -47,7 +48,7 @@ def has_made(job: JobFile, firing: Firing) -> bool:
     """Is the finished run there the firing's own: its recipe, its parents, and its inputs as they were taken?"""
     if not directory.is_finished(out_at(firing.out)):
         return False
-    taken = {(f.uri, f.modified_ns) for source in firing.sources for f in source.source.files}
+    taken = {(shown_uri(f.uri), f.modified_ns) for source in firing.sources for f in source.source.files}
     found = _finished(firing)
     read = {(each["uri"], each["modified_ns"]) for each in found["inputs"].values()}
     return found["request"] == request_of(job, firing) and read <= taken
@@ -70,10 +71,7 @@ def clear_out(job: JobFile, firing: Firing) -> None:
 
 def _is_begun(job: JobFile, firing: Firing) -> bool:
     out = out_at(firing.out)
-    try:
-        if directory.is_finished(out) or not out.exists(directory.REQUEST):
-            return False
-    except NotADirectoryError:
+    if directory.is_finished(out) or not out.exists(directory.REQUEST):
         return False
     here = Plan(recipe=check_recipe(job), sources=inputs_of(firing.sources).sources, shards=()).request()
     return bool(checked_json.load_from(out, directory.REQUEST)["sources"] == here["sources"])

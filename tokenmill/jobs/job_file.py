@@ -37,10 +37,11 @@ from tokenmill.core.errors import RecipeError
 from tokenmill.jobs.key_errors import nearest, told
 from tokenmill.jobs.plain_yaml import load_mapping
 from tokenmill.jobs.quantities import memory_bytes, time_s
+from tokenmill.jobs.secret_names import looks_secret, set_by
 
 PLACEHOLDERS = ("name", "date", "time")
 PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
-SECRET_NAME = re.compile(r"SECRET|PASSW|PRIVATE_KEY|ACCESS_KEY$|API_?KEY$|_TOKEN$", re.IGNORECASE)
+SECRET_PLACES = (("environment",), ("engine", "conf"))  # what stands there by mistake is never told
 
 Count = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
@@ -95,7 +96,7 @@ class Engine(_Model):
             if getattr(self, key) and self.name != engine:
                 raise ValueError(f"`{key}` belongs to the engine {engine}, and this is {self.name}")
         for key in self.conf:
-            if SECRET_NAME.search(key.replace(".", "_")):
+            if looks_secret(key, self.conf[key]):
                 raise ValueError(
                     f"{key} looks like a secret, and a job file holds none; give it to the tasks as a secret"
                 )
@@ -176,8 +177,15 @@ class Environment(_Model):
         for name in self.variables:
             if name in named:
                 raise ValueError(f"{name} stands under `variables` and under `secrets`; remove it from `variables`")
-            if SECRET_NAME.search(name):
+            if looks_secret(name, self.variables[name]):
                 raise ValueError(f"{name} looks like a secret, and a job file holds none; list its name in `secrets`")
+        for line in self.setup:
+            for name, value in set_by(line):
+                if looks_secret(name, value) and "$" not in value and "`" not in value:  # a line may fetch one
+                    raise ValueError(
+                        f"a line of `setup` sets {name}, which looks like a secret, and a job file holds none; list "
+                        "its name in `secrets`, or let the line fetch it: NAME=$(...)"
+                    )
         return self
 
 
@@ -254,7 +262,8 @@ def load_job(path: Path) -> JobFile:
     try:
         job = JobFile.model_validate(content)
     except ValidationError as error:
-        raise RecipeError(f"{path}: {told(error, JobFile)}") from error
+        said = told(error, JobFile, secret=SECRET_PLACES)
+        raise RecipeError(f"{path}: {said}") from None  # pydantic's own words hold what was found
     return _absolute(job, path.resolve().parent)
 
 
@@ -267,7 +276,7 @@ def _absolute(job: JobFile, folder: Path) -> JobFile:
         return os.path.normpath(folder / os.path.expanduser(place))
 
     file, colon, constant = job.recipe.rpartition(":")
-    prometheus = job.metrics.prometheus
+    prometheus, python = job.metrics.prometheus, job.environment.python
     changes: dict[str, Any] = {
         "recipe": f"{at(file)}:{constant}" if colon and file.endswith(".py") else job.recipe,
         "sources": tuple(s.model_copy(update={"path": at(s.path)}) for s in job.sources),
@@ -275,7 +284,12 @@ def _absolute(job: JobFile, folder: Path) -> JobFile:
         "against": tuple(at(run) for run in job.against),
         "assets": at(job.assets),
         "state": at(job.state or f".{job.name}"),
-        "environment": job.environment.model_copy(update={"archive": at(job.environment.archive)}),
+        "environment": job.environment.model_copy(
+            update={
+                "archive": at(job.environment.archive),
+                "python": at(python) if python is not None and "/" in python else python,  # a bare name: on the PATH
+            }
+        ),
         "metrics": job.metrics.model_copy(
             update={
                 "prometheus": prometheus if prometheus and prometheus.startswith(":") else at(prometheus),

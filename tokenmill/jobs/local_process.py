@@ -78,8 +78,10 @@ def state_of(process: str, folder: Path) -> tuple[State, str]:
 
 
 def stop(process: str) -> None:
-    """SIGTERM to it and all that it started. It may be gone."""
-    _, pid, started = process.rsplit("/", 2)
+    """SIGTERM to it and all that it started. It may be gone. Raises EngineError for one of another machine."""
+    host, pid, started = process.rsplit("/", 2)
+    if host != platform.node():
+        raise EngineError(f"process {pid} runs on {host}, and this is {platform.node()}; run the same command there")
     if _is_alive(pid, started):
         os.killpg(int(pid), signal.SIGTERM)
 

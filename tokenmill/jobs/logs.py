@@ -1,5 +1,6 @@
 """`tokenmill logs`: what the elements of a submitted job have said."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,9 +8,11 @@ import typer
 from tokenmill.core.errors import RecipeError
 from tokenmill.jobs.console import show
 from tokenmill.jobs.key_errors import nearest
-from tokenmill.jobs.prepared import Log
+from tokenmill.jobs.prepared import Log, Part
 from tokenmill.jobs.submission import Submission, find_submission
 from tokenmill.jobs.submit import target_named
+from tokenmill.jobs.submit_cron import LOG as FIRE_LOG
+from tokenmill.jobs.submit_schedule import CRONS
 
 
 def command(
@@ -24,16 +27,31 @@ def command(
         raise RecipeError(f"--lines {lines}: want 0 (all) or more")
     submission = find_submission(job)
     if submission.scheduled:
-        raise RecipeError(
-            f"{submission.name}: a schedule has no logs of its own; look where {submission.target} keeps them"
-        )
-    number = _station(submission, station) if station is not None else None
-    found = target_named(submission.target).logs(submission.parts, submission.facts, number, failed)
+        found = _of_firings(submission, station, failed)
+    else:
+        number = _station(submission, station) if station is not None else None
+        found = target_named(submission.target).logs(submission.parts, submission.facts, number, failed)
     told = [
         {"part": log.part.name, "element": log.element, "state": log.state, "text": _last(log.text, lines)}
         for log in found
     ]
     show({"submission": submission.name, "logs": told}, as_json, "\n".join(_section(log, lines) for log in found))
+
+
+def _of_firings(submission: Submission, station: str | None, failed: bool) -> list[Log]:
+    """What the script of a crontab or scrontab has written, all its firings one behind the other."""
+    if submission.target not in CRONS:
+        raise RecipeError(
+            f"{submission.name}: {submission.target} keeps the logs of firings, look there; tokenmill status tells how "
+            "each has ended"
+        )
+    for option, given in {"--station": station is not None, "--failed": failed}.items():
+        if given:
+            raise RecipeError(f"{option}: firings write into one log; leave it out")
+    file = Path(submission.folder) / FIRE_LOG
+    text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+    part = submission.parts[0] if submission.parts else Part(name="schedule", id="")
+    return [Log(part=part, element="", state="unknown", text=text)] if text else []
 
 
 def _station(submission: Submission, wanted: str) -> int:

@@ -44,8 +44,8 @@ def check(cron: str, timezone: str, start: date, out: str = "{date}{time}") -> N
     first, second = next(times), next(times, None)
     if second is not None and first.date() == second.date():
         raise RecipeError(
-            f'out: {out}: "{cron}" fires at {first:%H:%M} and at {second:%H:%M} of one day, and both would write there; '
-            "put {time} into it too"
+            f'out: {out}: "{cron}" fires at {first:%H:%M} and at {second:%H:%M} of one day, and both would write '
+            "there; put {time} into it too"
         )
 
 

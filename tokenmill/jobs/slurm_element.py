@@ -34,9 +34,10 @@ def main(arguments: list[str]) -> int:
     tally = tally_file(known.folder, known.name)
     command = [sys.executable, "-m", "tokenmill.jobs", "task", str(known.folder), *task, "--tally", str(tally)]
     code = _Life().run([*command, "--json"])
+    done = tally.stat().st_size
+    tally.unlink()
     if code in FINAL or (known.folder / CANCELLED).exists():
         return code
-    done = tally.stat().st_size
     barren = count_barren(known.folder, known.name, done)
     if barren > known.retries:
         _say(f"ended with exit code {code}, {barren} times in a row without one task done; not tried again")
@@ -49,7 +50,7 @@ class _Life:
     """One run of a command that SIGTERM is handed on to, whenever that comes."""
 
     def __init__(self) -> None:
-        self._task: subprocess.Popen[str] | None = None
+        self._task: subprocess.Popen[bytes] | None = None
         self._stopped = False
         signal.signal(signal.SIGTERM, self._stop)
 

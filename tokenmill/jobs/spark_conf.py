@@ -12,6 +12,7 @@ from pathlib import Path
 from tokenmill.core.errors import RecipeError
 from tokenmill.jobs.job_file import JobFile
 from tokenmill.jobs.kubernetes_pod import check_image, check_reachable, secret_reference
+from tokenmill.jobs.unused_keys import SPARK_LOCAL, SPARK_OTHER, SPARK_PODS, SPARK_SCHEDULED, SPARK_YARN, check_keys
 
 OPERATOR = "operator"  # `master` of a job that goes to Kubeflow's operator
 HEAP_SHARE = 0.4  # Spark's own: 0.71, for a Python job on Kubernetes (overhead factor 0.4)
@@ -42,6 +43,7 @@ def check_spark(job: JobFile) -> None:
         raise RecipeError(f"engine.name: {engine.name}; say `engine: {{name: spark, master: ...}}`")
     if engine.master == OPERATOR and engine.deploy_mode == "client":
         raise RecipeError("engine.deploy_mode: client; the operator runs drivers in the cluster; leave it out")
+    check_keys(job, _place(job))
     if deploy_mode(job) == "cluster" and not is_kubernetes(job) and engine.master not in (None, "yarn"):
         raise RecipeError(f"engine.deploy_mode: cluster; {engine.master} takes no Python driver; leave it out")
     if job.resources.memory is not None and job.resources.memory < LEAST_BYTES:
@@ -67,6 +69,15 @@ def check_spark(job: JobFile) -> None:
         check_image(job)
         places = {"state": job.state, "out": job.out} | {f"against: {run}": run for run in job.against}
         check_reachable(job, places | {source.argument: source.path for source in job.sources})
+
+
+def _place(job: JobFile) -> str:
+    """As `unused_keys` calls it."""
+    if is_kubernetes(job):
+        return SPARK_PODS if job.schedule is None else SPARK_SCHEDULED
+    if is_local(job):
+        return SPARK_LOCAL
+    return SPARK_YARN if job.engine.master == "yarn" and deploy_mode(job) == "cluster" else SPARK_OTHER
 
 
 def executor_memory(job: JobFile) -> tuple[int, int] | None:

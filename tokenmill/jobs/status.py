@@ -134,7 +134,7 @@ def _show_schedule(submission: Submission, as_json: bool) -> None:
     ]
     parts = {part.name: part.id for part in submission.parts}
     lines = [
-        f"{submission.job}: scheduled on {submission.target}",
+        f"{submission.job}: {'scheduled' if parts else 'no longer scheduled'} on {submission.target}",
         *(f"  {id_}  {name}" for name, id_ in parts.items()),
     ]
     lines += [f"  {f['due']}  {f['status']:<10} {f['files']:>9,} files  {f['out']}" for f in firings]

@@ -24,6 +24,7 @@ from tokenmill.jobs.plan_file import write_plan
 from tokenmill.jobs.prepare import prepare
 from tokenmill.jobs.prepared import LOGS, Prepared, Target
 from tokenmill.jobs.progress import ConsoleProgress
+from tokenmill.jobs.schedule_check import check_urls
 from tokenmill.jobs.sources import check_apart, find_sources
 from tokenmill.jobs.submission import Submission, new_folder, next_folder, submissions_of
 from tokenmill.jobs.submit_schedule import schedule_job
@@ -54,6 +55,7 @@ def command(
 ) -> None:
     """Hand a job to a scheduler; `status`, `logs` and `cancel` take the same job file."""
     asked = load_job(job)
+    check_urls(asked)
     state = state_folder(asked)
     if asked.schedule is not None:
         schedule_job(asked, job, to, state, dry_run=dry_run, as_json=as_json)

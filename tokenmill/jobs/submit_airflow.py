@@ -4,8 +4,9 @@ A job with a schedule gives a DAG of one task instead: it fires the job file for
 
 The file is data (one Python literal) and a fixed program that imports nothing but Airflow 3. Its operator runs a list
 of arguments, without templates and without a shell but for `setup`: nothing else in a job file is ever read as code.
-Exit codes 2 and 3 fail a task for good; others are tried again, and go on from the receipts. Secrets are names:
-Airflow's workers have them in their environment, or the task fails and says which is missing.
+Exit codes 2 and 3 fail a task for good; others are tried again, and go on from the receipts. What closes a station
+begins when its elements have ended, in any way; everything else waits for a closing task, which must have ended well.
+Secrets are names: Airflow's workers have them in their environment, or the task fails and says which is missing.
 
 Handing it over is putting the file into Airflow's DAGs folder. A station's partition becomes the `queue` of its tasks.
 """
@@ -22,8 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from tokenmill.core.errors import EngineError, RecipeError
+from tokenmill.jobs.console import warn
 from tokenmill.jobs.job_file import JobFile
 from tokenmill.jobs.prepared import Log, Part, PartStatus, Prepared, PreparedStation, State
+from tokenmill.jobs.unused_keys import AIRFLOW, SCHEDULED_DAG, check_keys
 
 CANCELLED = "cancelled"  # a file in the job's folder
 DATA_LINE = "JOB: dict[str, Any] = {}"  # of airflow_dag.py: the line that the data take the place of
@@ -36,6 +39,7 @@ def check(job: JobFile) -> None:
     """Raises RecipeError for another engine: Airflow's tasks are the elements, and each works with local processes."""
     if job.engine.name != "local" and job.schedule is None:
         raise RecipeError(f"engine.name: {job.engine.name}; tasks of Airflow work with the engine local; leave it out")
+    check_keys(job, AIRFLOW)
 
 
 def render(job: JobFile, prepared: Prepared) -> dict[str, str]:
@@ -44,7 +48,12 @@ def render(job: JobFile, prepared: Prepared) -> dict[str, str]:
     for station in prepared.stations:
         if station.elements:
             tasks.append(_task(job, station, "", prepared.share_arguments(station, RANK), station.elements))
-        tasks.append(_task(job, station, "_close", prepared.close_arguments(station), None))
+        closing = _task(job, station, "_close", prepared.close_arguments(station), None)
+        if station.elements:
+            # However its elements have ended: it does what is missing. They have not begun where the station before
+            # was never closed, which Airflow cannot tell from elements that have failed: it looks by itself.
+            closing |= {"after_any": True, "arguments": [*closing["arguments"], "--if-open", str(station.number)]}
+        tasks.append(closing)
     dag_id = _dag_id(prepared.name)
     facts = {"cancelled": str(prepared.folder / CANCELLED), "schedule": None, "tasks": tasks}
     data = _common(job, dag_id, prepared.python) | facts
@@ -55,6 +64,9 @@ def render_schedule(job: JobFile, job_file: Path, folder: Path) -> dict[str, str
     """A DAG that fires the job file where it lies. Airflow keeps the list of missed firings, as `catch_up` says."""
     if job.schedule is None:
         raise RecipeError(f"{job_file}: no `schedule`, so there is nothing that Airflow could fire")
+    check_keys(job, SCHEDULED_DAG)
+    if job.schedule.catch_up == "none":
+        warn(f"{job.name}: schedule.catch_up: Airflow makes up for the latest missed firing where it is `none`, too")
     task = {
         "id": "fire",
         "arguments": ["-m", "tokenmill.jobs", "fire", str(job_file), "--at", "{due}"],
@@ -62,6 +74,7 @@ def render_schedule(job: JobFile, job_file: Path, folder: Path) -> dict[str, str
         "at_once": None,
         "time_s": job.resources.time,
         "queue": job.resources.partition,
+        "after_any": False,
     }
     schedule = {
         "cron": job.schedule.cron,
@@ -96,7 +109,7 @@ def submit(job: JobFile, prepared: Prepared) -> Iterator[Part]:
     file = prepared.folder / name
     there = _dags_folder() / name
     if there.exists() and there.read_bytes() != file.read_bytes():
-        raise EngineError(f"{there}: another job of this name is there; cancel that, or give this one another name")
+        raise RecipeError(f"{there}: another job of this name is there; cancel that, or give this one another name")
     yield from _placed(file, "run")
 
 
@@ -105,10 +118,29 @@ def schedule_commands(job: JobFile, folder: Path) -> list[list[str]]:
 
 
 def schedule(job: JobFile, folder: Path) -> list[Part]:
-    return list(_placed(folder / f"{_dag_id(job.name)}.py", "schedule"))
+    """A DAG is changed in place. Raises RecipeError where one of this name fires another job file."""
+    file = folder / f"{_dag_id(job.name)}.py"
+    there = _dags_folder() / file.name
+    if there.exists() and (fired := _fires(there)) != _fires(file):
+        raise RecipeError(
+            f"{there}: fires {fired or 'something else'}; cancel that job's schedule, or give this one another name"
+        )
+    return list(_placed(file, "schedule"))
 
 
-def unschedule(job: JobFile, folder: Path, parts: Sequence[Part]) -> list[Part]:
+def _fires(dag_file: Path) -> str | None:
+    """The job file that a DAG of ours fires, by the data in it, without running it."""
+    try:
+        for node in ast.parse(dag_file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "JOB" and node.value is not None:
+                arguments: list[str] = ast.literal_eval(node.value)["tasks"][0]["arguments"]
+                return arguments[arguments.index("fire") + 1]
+    except (SyntaxError, ValueError, LookupError, TypeError):
+        pass  # not ours
+    return None
+
+
+def unschedule(folder: Path, parts: Sequence[Part]) -> list[Part]:
     """A firing that is at work goes on to its end; Airflow keeps what it knows of past ones."""
     files = {part.id: _dags_folder() / f"{part.id}.py" for part in parts}
     there = [part for part in parts if files[part.id].exists()]
@@ -198,6 +230,7 @@ def _task(
         "at_once": job.resources.at_once,
         "time_s": station.resources.time_s,
         "queue": station.resources.partition,
+        "after_any": False,
     }
 
 
@@ -213,7 +246,10 @@ def _placed(file: Path, name: str) -> Iterator[Part]:
     folder = _dags_folder()
     if not folder.is_dir():
         raise EngineError(f"{folder}: Airflow's DAGs folder is not on this machine; copy {file} there")
-    shutil.copyfile(file, folder / file.name)
+    # Airflow reads the folder at any moment: it must not find half a file, and takes none that is not called *.py.
+    part = folder / f".{file.name}.part"
+    shutil.copyfile(file, part)
+    part.replace(folder / file.name)
     yield Part(name=name, id=file.stem)
 
 

@@ -18,6 +18,7 @@ from tempfile import NamedTemporaryFile
 from tokenmill.core.errors import EngineError, RecipeError
 from tokenmill.jobs.job_file import JobFile
 from tokenmill.jobs.prepared import Part
+from tokenmill.jobs.unused_keys import check_keys
 
 SCRIPT, LOG = "fire.sh", "fire.log"
 PATIENCE_S = 60
@@ -33,6 +34,7 @@ class Crontab:
     def render_schedule(self, job: JobFile, job_file: Path, folder: Path) -> dict[str, str]:
         """The lines, and the script that they run."""
         check_fits(job, job_file, folder)
+        check_keys(job, self.command)
         self._check_folder(folder)
         return {self.file: self.lines(job, job_file, folder), SCRIPT: fire_script(job, job_file)}
 
@@ -54,7 +56,7 @@ class Crontab:
         self._replace(f"{others}{lines}")
         return [Part(name="schedule", id=begin)]
 
-    def unschedule(self, job: JobFile, folder: Path, parts: Sequence[Part]) -> list[Part]:
+    def unschedule(self, folder: Path, parts: Sequence[Part]) -> list[Part]:
         """A firing that is at work goes on to its end."""
         ended = []
         for part in parts:

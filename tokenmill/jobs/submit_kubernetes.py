@@ -3,7 +3,8 @@
 One Job for each kind of pod that the stations ask for. Pod 0 of the first closes every station, and does alone what is
 one task only. A further Job, of pods with GPUs say, does its own stations and closes none. Any pod may die and come
 back: receipts are the checkpoint. Exit codes 2 and 3 end a Job; 4 is tried again, `retries` times for each pod; a pod
-that was told to stop (143) counts for nothing.
+that was told to stop (143) counts for nothing, unless that happens more than `retries` times in a row before one task
+is done: a `time` too short for any task would go on for ever. One that hears nothing of the others for hours ends (4).
 
 Needs Kubernetes 1.33: backoffLimitPerIndex, podFailurePolicy and successPolicy are stable there. The pods' folder, OUT
 and sources are URLs or lie on resources.volumes, which the submitter sees at the same paths.
@@ -14,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from tokenmill.core.errors import RecipeError
 from tokenmill.jobs.job_file import JobFile
@@ -33,6 +36,7 @@ from tokenmill.jobs.kubernetes_pod import (
 )
 from tokenmill.jobs.prepare import ALONE
 from tokenmill.jobs.prepared import Log, Part, PartStatus, Prepared, PreparedStation, State, StationResources
+from tokenmill.jobs.unused_keys import CRON_JOB, KUBERNETES, check_keys
 
 KEPT_S = 7 * 24 * 3600  # a finished Job with its pods' logs: long enough for who comes back on Monday
 INDEX = "$(JOB_COMPLETION_INDEX)"  # Kubernetes puts the pod's own number there
@@ -43,6 +47,7 @@ PHASES: dict[str, State] = {"Pending": "pending", "Running": "running", "Succeed
 def check(job: JobFile) -> None:
     """Raises RecipeError for what pods cannot see or do. Whether kubectl is here is asked by who calls it."""
     check_image(job)
+    check_keys(job, KUBERNETES if job.schedule is None else CRON_JOB)
     if job.engine.name != "local":
         raise RecipeError(f"engine.name: {job.engine.name}; pods work with the engine local; leave it out")
     places = {"state": job.state, "out": job.out} | {f"against: {run}": run for run in job.against}
@@ -150,19 +155,39 @@ def schedule_commands(job: JobFile, folder: Path) -> list[list[str]]:
 
 
 def schedule(job: JobFile, folder: Path) -> list[Part]:
-    """A CronJob is changed in place: it is the job's one schedule."""
+    """A CronJob is changed in place: it is the job's one schedule.
+
+    Raises RecipeError where one of this name fires another job file.
+    """
     namespace = job.resources.namespace
+    there = found("cronjob", dns_name(job.name), namespace)
+    wanted = yaml.safe_load((folder / "cronjob.yaml").read_text(encoding="utf-8"))
+    if there is not None and (fired := _fires(there)) != _fires(wanted):
+        raise RecipeError(
+            f"cronjob {dns_name(job.name)}: fires {fired or 'something else'}; cancel that job's schedule, or give "
+            "this one another name"
+        )
     kubectl(["apply", "--filename", str(folder / "cronjob.yaml")], namespace)
     return [Part(name="schedule", id=part_id(namespace, dns_name(job.name)))]
 
 
-def unschedule(job: JobFile, folder: Path, parts: Sequence[Part]) -> list[Part]:
+def unschedule(folder: Path, parts: Sequence[Part]) -> list[Part]:
     """A firing that is at work goes on to its end."""
     there = [part for part in parts if found("cronjob", *part_named(part)) is not None]
     for part in there:
         name, namespace = part_named(part)
         kubectl(["delete", "cronjob", name, "--cascade=orphan"], namespace)
     return there
+
+
+def _fires(cron_job: Mapping[str, Any]) -> str | None:
+    """The job file that a CronJob fires, as it stands in the pod's command."""
+    try:
+        pod = cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        command: list[str] = pod["containers"][0]["command"]
+        return command[command.index("fire") + 1]
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 def _kinds_of_pod(job: JobFile, prepared: Prepared) -> dict[StationResources, list[PreparedStation]]:
@@ -193,7 +218,7 @@ def _indexed_job(
     pods = max([1, *(station.elements for station in stations)])
     pods = min(pods, job.resources.at_once or pods)
     arguments = [INDEX if word == INDEX else plain(word) for word in prepared.work_arguments(INDEX, pods)]
-    arguments += ["--workers", str(job.engine.workers or resources.cpus)]
+    arguments += ["--workers", str(job.engine.workers or resources.cpus), "--retries", str(job.retries)]
     if len(stations) < len(prepared.stations):
         arguments += ["--stations", ",".join(str(station.number) for station in stations)]
     first = number == 0

@@ -35,7 +35,7 @@ class Scheduled(Protocol):
     def schedule(self, job: JobFile, folder: Path) -> Sequence[Part]:
         """Do it. Raises EngineError where the scheduler does not take it; the files stay."""
 
-    def unschedule(self, job: JobFile, folder: Path, parts: Sequence[Part]) -> Sequence[Part]:
+    def unschedule(self, folder: Path, parts: Sequence[Part]) -> Sequence[Part]:
         """Take it back; the parts that were there. Raises RecipeError, saying how, where that is done by hand."""
 
 
@@ -81,11 +81,12 @@ def schedule_job(job: JobFile, job_file: Path, to: str, state: Path, *, dry_run:
 
 
 def _check_same_file(folder: Path, job_file: Path) -> None:
-    """Two files of one name would write over each other's scripts. One that was moved is the same one."""
+    """Two files of one name would write over each other's scripts. One that was moved, or taken back, is no other."""
     if not (folder / SUBMISSION).is_file():
         return
-    other = Path(Submission.load(folder).job_file)
-    if other.is_file() and not other.samefile(job_file):
+    there = Submission.load(folder)
+    other = Path(there.job_file)
+    if there.parts and other.is_file() and not other.samefile(job_file):
         raise RecipeError(
             f"{job_file}: {other} is another job of this name, scheduled from {folder}; give this one another `name`, "
             "or another `state`"

@@ -3,9 +3,9 @@
 What closes a station goes on through those behind it that have no array, as long as they ask for the same resources.
 
 Everything is handed over at once. A closing job begins when its array has ended in any way (`afterany`): it does what
-no element has done, and meets by itself what was wrong with the data. Everything else waits for a closing job, which
-must have ended well (`afterok`); what never can start then is given up (`--kill-on-invalid-dep`). What becomes of an
-element that is stopped is in `slurm_element`.
+no element has done, and meets by itself what was wrong with the data. Everything, this too, waits for the closing job
+before, which must have ended well (`afterok`); what never can start then is given up (`--kill-on-invalid-dep`).
+What becomes of an element that is stopped is in `slurm_element`.
 """
 
 import contextlib
@@ -26,6 +26,7 @@ from tokenmill.jobs.job_file import JobFile
 from tokenmill.jobs.prepared import LOGS, Log, Part, PartStatus, Prepared, PreparedStation
 from tokenmill.jobs.slurm_element import CANCELLED
 from tokenmill.jobs.slurm_queue import element_states, slurm
+from tokenmill.jobs.unused_keys import SLURM, check_keys
 
 SCRIPTS = "scripts"
 CLOSING = ", closing"  # behind a station's name
@@ -42,8 +43,7 @@ def check(job: JobFile) -> None:
             f"engine.name: {job.engine.name} is not what --to slurm starts; leave `engine` out, or use "
             f"{'--to spark' if job.engine.name == 'spark' else f'tokenmill run --engine {job.engine.name}'}"
         )
-    if job.environment.archive is not None and job.environment.python is None:
-        raise RecipeError("environment.archive: nobody unpacks it on Slurm; give `python` on a shared file system")
+    check_keys(job, SLURM)
     for secret in job.environment.secrets:
         if not os.environ.get(secret.variable):
             raise RecipeError(
@@ -70,10 +70,8 @@ def render(job: JobFile, prepared: Prepared) -> dict[str, str]:
 def commands(job: JobFile, prepared: Prepared) -> list[list[str]]:
     """One sbatch for each script; <1> stands for the number that Slurm gives the first."""
     jobs = _jobs(prepared)
-    return [
-        _sbatch(prepared, each.script, _waits(jobs, number, f"<{number}>") if number else None)
-        for number, each in enumerate(jobs)
-    ]
+    ids = [f"<{number}>" for number in range(1, len(jobs) + 1)]
+    return [_sbatch(prepared, each.script, _waits(jobs, ids[:number])) for number, each in enumerate(jobs)]
 
 
 def submit(job: JobFile, prepared: Prepared) -> Iterator[Part]:
@@ -82,17 +80,21 @@ def submit(job: JobFile, prepared: Prepared) -> Iterator[Part]:
     if _by_datatrove(job):
         jobs = _jobs(prepared)
         commands_of = [[_start(job, prepared, each, str(r)) for r in range(each.elements)] for each in jobs]
+        for each, (only, *_) in zip(jobs, commands_of, strict=True):
+            if each.closes and each.first.elements:  # datatrove's jobs wait for one other alone: it looks by itself
+                only += ["--if-open", str(each.first.number)]
         options = [_options(job, prepared, each) for each in jobs]
         closes = [each.closes for each in jobs]
         yield from slurm_by_datatrove.submit(job, prepared, [each.part for each in jobs], commands_of, options, closes)
         return
-    jobs, before = _jobs(prepared), ""
-    for number, each in enumerate(jobs):
-        told = slurm(_sbatch(prepared, each.script, _waits(jobs, number, before) if number else None))
-        before = told.strip().partition(";")[0]  # ID;CLUSTER on a federation
-        if not before.isdigit():
+    jobs = _jobs(prepared)
+    ids: list[str] = []
+    for each in jobs:
+        told = slurm(_sbatch(prepared, each.script, _waits(jobs, ids)))
+        ids.append(told.strip().partition(";")[0])  # ID;CLUSTER on a federation
+        if not ids[-1].isdigit():
             raise EngineError(f"sbatch answered {told.strip()!r}, want a job's number; look at its site's wrapper")
-        yield each.part(before)
+        yield each.part(ids[-1])
 
 
 def status(parts: Sequence[Part], facts: Mapping[str, Any]) -> list[PartStatus]:
@@ -184,9 +186,18 @@ def _jobs(prepared: Prepared) -> list[_Job]:
     return jobs
 
 
-def _waits(jobs: Sequence[_Job], number: int, before: str) -> str:
-    """For the job in front of it, which Slurm calls `before`."""
-    return f"{'afterok' if jobs[number - 1].closes else 'afterany'}:{before}"
+def _waits(jobs: Sequence[_Job], ids: Sequence[str]) -> str | None:
+    """What the next of `jobs` waits for, of those before it, which Slurm calls `ids`.
+
+    Not for its array alone: one that was given up has ended too.
+    """
+    if not ids:
+        return None
+    number = len(ids)
+    if jobs[number - 1].closes:
+        return f"afterok:{ids[-1]}"
+    closing = f",afterok:{ids[-2]}" if number > 1 else ""
+    return f"afterany:{ids[-1]}{closing}"
 
 
 def _sbatch(prepared: Prepared, script: str, waits: str | None) -> list[str]:

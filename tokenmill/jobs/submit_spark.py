@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tokenmill.core.errors import EngineError, RecipeError
 from tokenmill.engines.spark_java import java_home
 from tokenmill.jobs import local_process
@@ -130,7 +132,8 @@ def cancel(parts: Sequence[Part], facts: Mapping[str, Any]) -> list[Part]:
     for part in parts:
         state, _ = _state(part, Path(facts["folder"]))
         kind, place = _kind(part)
-        if state not in ("pending", "running"):
+        elsewhere = kind == PROCESS and state == "unknown"  # `stop` says where it must be asked
+        if state not in ("pending", "running") and not elsewhere:
             continue
         if kind == PROCESS:
             local_process.stop(place.id)
@@ -180,17 +183,31 @@ def schedule_commands(job: JobFile, folder: Path) -> list[list[str]]:
 
 
 def schedule(job: JobFile, folder: Path) -> list[Part]:
+    """It is changed in place. Raises RecipeError where one of this name fires another job file."""
+    there = found("scheduledsparkapplication", dns_name(job.name), job.resources.namespace)
+    wanted = yaml.safe_load((folder / SCHEDULED).read_text(encoding="utf-8"))
+    if there is not None and (fired := _fires(there)) != _fires(wanted):
+        raise RecipeError(
+            f"scheduledsparkapplication {dns_name(job.name)}: fires {fired or 'something else'}; cancel that job's "
+            "schedule, or give this one another name"
+        )
     kubectl(["apply", "--filename", str(folder / SCHEDULED)], job.resources.namespace)
     return [Part(name="schedule", id=part_id(job.resources.namespace, dns_name(job.name)))]
 
 
-def unschedule(job: JobFile, folder: Path, parts: Sequence[Part]) -> list[Part]:
+def unschedule(folder: Path, parts: Sequence[Part]) -> list[Part]:
     """The operator ends a firing that is at work with it; the next schedule finishes that one first."""
     there = [part for part in parts if found("scheduledsparkapplication", *part_named(part)) is not None]
     for part in there:
         name, namespace = part_named(part)
         kubectl(["delete", "scheduledsparkapplication", name], namespace)
     return there
+
+
+def _fires(application: Mapping[str, Any]) -> str | None:
+    """The job file that a ScheduledSparkApplication fires."""
+    arguments = application.get("spec", {}).get("template", {}).get("arguments", [])
+    return arguments[1] if arguments[:1] == ["fire"] and len(arguments) > 1 else None
 
 
 def _driver_arguments(prepared: Prepared) -> list[str]:

@@ -33,8 +33,8 @@ def command(
     of: Annotated[int | None, typer.Option(help="Of how many.")] = None,
     closing: Annotated[bool, typer.Option("--close", help="Do what is missing, and open the next station.")] = False,
     if_open: Annotated[
-        bool, typer.Option("--if-open", help="With --close: refuse where the station before is not closed.")
-    ] = False,
+        int | None, typer.Option(help="With --close: do nothing, and end with 2, where this station may not begin yet.")
+    ] = None,
     workers: Annotated[int, typer.Option(help="Worker processes.")] = 1,
     tally: Annotated[Path | None, typer.Option(help="A file that gets a byte for each task that is done.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
@@ -48,8 +48,8 @@ def command(
     known = stations(context)
     if not 0 <= station < len(known):
         raise RecipeError(f"--station {station}: this job has 0..{len(known) - 1}")
-    if if_open and not is_closed(context, station - 1):
-        raise RecipeError(f"{known[station].name}: what is before it is not closed, so nothing is done here")
+    if if_open is not None and not is_closed(context, if_open - 1):
+        raise RecipeError(f"{known[if_open].name}: what is before it is not closed, so nothing is done here")
     facts: dict[str, Any] = {"station": station, "name": known[station].name, "done": 0}
     with ConsoleProgress(quiet=as_json) as console:
         counted = Counted(console, tally)

@@ -26,7 +26,9 @@ from tokenmill.jobs.plan_file import read_plan
 from tokenmill.jobs.progress import ConsoleProgress
 from tokenmill.jobs.task import TERMINATED, Counted, Terminated, until_terminated
 from tokenmill.manifests.manifest import Manifest
+from tokenmill.manifests.store import WORK
 
+RECEIPTS = f"{WORK}/receipts"
 LOOKS_S = (1.0, 30.0)  # between looks while waiting for others: at first, and at most
 SLOWER = 1.5  # each time
 PATIENCE_S = 60.0  # without news from the others, before an element does what they have not
@@ -113,11 +115,11 @@ class _Element:
         """Rank 0 claims the place; the others wait for that."""
         if self._closes:
             prepare(self._context, self._progress, anew=False)
-        since = time.monotonic()
-        for looked in _looks(lambda: self._silence_s):
+        silence = _Silence(self._context, self._silence_s)
+        for _ in _looks(self._silence_s):
             if is_closed(self._context, -1):
                 return
-            self._check_silence(looked - since, "the first station")
+            silence.check("the first station")
 
     def pass_through(self, number: int) -> None:
         """Return when station `number` is closed."""
@@ -138,27 +140,30 @@ class _Element:
 
     def _wait_for_the_others(self, number: int) -> None:
         """Until the station is closed, or (who closes) until nothing is missing; do what nobody does."""
-        if is_closed(self._context, number):
+        try:
+            others = None if is_closed(self._context, number) else _Receipts(self._context, number)
+        except EngineError:
+            if not is_closed(self._context, number):  # since we looked
+                raise
+            others = None
+        if others is None:
             return
-        others = _Receipts(self._context, number)
-        asked = since = time.monotonic()  # when it looked at receipts, and when it last had news
-        for looked in _looks(lambda: asked + self._patience_s - time.monotonic()):
+        silence, asked = _Silence(self._context, self._silence_s), time.monotonic()
+        for looked in _looks(self._patience_s):
             if is_closed(self._context, number):
                 return
-            if self._closes:
-                since = looked if others.are_more() else since
-                if others.may_be_all() and not missing_tasks(self._context, number):
-                    return
-            if looked - asked < self._patience_s:
+            if not self._closes and looked - asked < self._patience_s:
                 continue
             asked = looked
-            if not self._closes and others.are_more():
-                since = looked
-            if looked - since < self._patience_s:
+            if others.are_more():
+                silence.is_broken()
+            if self._closes and others.may_be_all() and not missing_tasks(self._context, number):
+                return
+            if silence.seconds < self._patience_s:
                 continue
-            self._check_silence(looked - since, f"station {number}")
+            silence.check(f"station {number}")
             while number in self._mine and self._help(number):
-                since = time.monotonic()
+                silence.is_broken()
                 if others.are_more(than=self._workers):  # than those that were done here
                     break
 
@@ -171,13 +176,38 @@ class _Element:
         self._work(lambda: run_missing(self._context, number, some, **self._means))
         return bool(some)
 
-    def _check_silence(self, silent_s: float, where: str) -> None:
-        """Raises EngineError: who should be heard of has failed for good, or was taken away."""
-        if silent_s >= self._silence_s:
-            raise EngineError(
-                f"{where}: nothing was heard of the other elements for {silent_s:,.0f} s; look at what became of them "
-                "(tokenmill status), then submit the job again: what has a receipt is done"
-            )
+
+class _Silence:
+    """How long nothing was heard of others, and whether that is too long."""
+
+    def __init__(self, context: Context, most_s: float) -> None:
+        self._out = context.out
+        self._most_s = most_s
+        self._since = time.monotonic()
+        self._all = -1  # receipts of all stations, the last time that they were counted
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._since
+
+    def is_broken(self) -> None:
+        self._since = time.monotonic()
+
+    def check(self, where: str) -> None:
+        """Raises EngineError where who should be heard of has failed for good, or was taken away.
+
+        Who closes leaves receipts elsewhere: all are counted, and it is twice the time before somebody gives up.
+        """
+        if self.seconds < self._most_s:
+            return
+        before, self._all = self._all, len(self._out.names(RECEIPTS))
+        if before != self._all:
+            self.is_broken()
+            return
+        raise EngineError(
+            f"{where}: nothing was heard of the other elements for {self.seconds:,.0f} s; look at what became of them "
+            "(tokenmill status), then submit the job again: what has a receipt is done"
+        )
 
 
 class _Receipts:
@@ -203,12 +233,12 @@ class _Receipts:
         return len(self._context.out.names(self._folder)) if self._of else 0
 
 
-def _looks(at_most_s: Callable[[], float]) -> Iterator[float]:
-    """Times to look again, ever less often, and after `at_most_s` at the latest."""
+def _looks(most_s: float) -> Iterator[float]:
+    """Times to look again: ever less often, and never more than `most_s` apart."""
     wait, most = LOOKS_S
     while True:
         yield time.monotonic()
-        time.sleep(min(wait, max(0.1, at_most_s())))
+        time.sleep(min(wait, max(0.1, most_s)))
         wait = min(wait * SLOWER, most)
 
 

@@ -9,22 +9,23 @@ import os
 import re
 import shutil
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import pyarrow as pa
 
 from tokenmill.core.errors import RecipeError
 from tokenmill.manifests.checked_json import write_whole
+from tokenmill.manifests.process_identity import is_of_dead, name_of_ours
 from tokenmill.manifests.store import ATTEMPTS, Store, checked_name
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")  # as `write_whole` names what it is writing
 DELETERS = 16
-TRIES = 5  # at making a folder that another process keeps removing because it is empty
+TRIES = 5  # at making a folder, or a lock in it, that another process keeps removing
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class LocalStore:
             temporary.unlink(missing_ok=True)
 
     def scratch(self) -> Path:
-        folder = self._attempts / uuid.uuid4().hex
+        folder = self._attempts / name_of_ours()
         folder.mkdir(parents=True)
         return folder
 
@@ -120,24 +121,49 @@ class LocalStore:
                 return
 
     def delete_all(self, prefix: str) -> None:
-        """Several files at a time: a run of 100,000 shards leaves a million files of work, at 1 ms each."""
-        top = self._place(prefix)
-        with ThreadPoolExecutor(DELETERS) as deleters:
-            for folder, _, files in os.walk(top):
-                deque(deleters.map(_delete, [os.path.join(folder, file) for file in files]), maxlen=0)
-        shutil.rmtree(top, ignore_errors=True)
+        """Several files at a time: a run of 100,000 shards leaves a million files of work, at 1 ms each.
 
-    def forget_attempts(self) -> None:
-        shutil.rmtree(self._attempts, ignore_errors=True)
+        All are tried; then the first OSError is raised. What another process adds meanwhile stays.
+        """
+        errors: list[OSError] = []
+
+        def note(error: OSError) -> None:
+            if error.errno != errno.ENOENT:  # another process deletes too
+                errors.append(error)
+
+        with ThreadPoolExecutor(DELETERS) as deleters:
+            for folder, folders, files in os.walk(self._place(prefix), topdown=False, onerror=note):
+                links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+                for error in deleters.map(_delete, [os.path.join(folder, name) for name in files + links]):
+                    if error is not None:
+                        note(error)
+                try:
+                    os.rmdir(folder)
+                except OSError as error:
+                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # added meanwhile, or told of already
+                        note(error)
+        if errors:
+            raise errors[0]
+
+    def forget_attempts(self, dead_only: bool = False) -> None:
+        if not dead_only:
+            shutil.rmtree(self._attempts, ignore_errors=True)
+            return
+        forget_dead(self._attempts)
 
     @contextmanager
     def hold(self, name: str) -> Iterator[None]:
-        """By flock: the kernel frees it when the process dies. The file stays, empty."""
+        """By flock: the kernel frees it when the process dies. The file stays, empty, unless its holder deletes it:
+        last, as from then on another process may hold a new one of that name.
+        """
         path = self._place(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
+        for _ in range(TRIES):
+            with _opened_in_its_folder(path) as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _is_at(lock.fileno(), path):
+                    yield
+                    return
+        raise BlockingIOError(errno.EAGAIN, "others are taking and deleting it at this moment", str(path))
 
     @property
     def _attempts(self) -> Path:
@@ -164,9 +190,38 @@ def as_store(place: Path | Store) -> Store:
     return LocalStore(place) if isinstance(place, Path) else place
 
 
-def _delete(path: str) -> None:
-    with suppress(OSError):
+def forget_dead(attempts: Path) -> None:
+    """Remove the scratch folders in `attempts` of processes of this machine that are gone."""
+    try:
+        names = os.listdir(attempts)
+    except FileNotFoundError:
+        return
+    for name in names:
+        if is_of_dead(name):
+            shutil.rmtree(attempts / name, ignore_errors=True)
+
+
+def _delete(path: str) -> OSError | None:
+    try:
         os.unlink(path)
+    except OSError as error:
+        # NFS keeps a deleted file under such a name as long as somebody reads it, and then removes it itself.
+        return None if error.errno == errno.EBUSY and os.path.basename(path).startswith(".nfs") else error
+    return None
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Is the file that is open as `handle` the one at `path` still? Not if it was deleted before we locked it."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _opened_in_its_folder(path: Path) -> TextIO:
+    opened: list[TextIO] = []
+    _in_its_folder(path, lambda: opened.append(path.open("w")))
+    return opened[0]
 
 
 def _flush(file: Path) -> None:

@@ -2,6 +2,7 @@
 
 FOLDER/objects/HASH     content, under a hash of the object's name, etag and size
 FOLDER/tree/...         links to it, laid out as the objects are: what belongs side by side lies side by side
+FOLDER/partial-...      a download under way, with the name of the process that it is of
 """
 
 import fcntl
@@ -12,19 +13,21 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from tokenmill.core.errors import EngineError
 from tokenmill.manifests.objects import Changed, Found, Objects, in_parallel
+from tokenmill.manifests.process_identity import is_of_dead, name_of_ours
 
 PART_BYTES = 8 << 20
 THREADS = 8  # a connection of S3 gives some 50-100 MB/s
 GRACE_S = 600.0  # what was asked for within this time may not be open yet; open files outlive their names
 SHARE_OF_DISK = 0.5  # of what is free or ours: the rest is for attempts and for others
 LOCKS = 64
+PARTIAL = "partial-"
 CHANGES = 3  # of an object while it is downloaded, before we give up
 
 _unlooked: dict[Path, int] = {}  # bytes that this process has added to a cache since it last looked at its size
@@ -70,15 +73,16 @@ class ObjectCache:
             self._added(found.size)
 
     def trim(self) -> None:
-        """Down to the limit. Cost: a look at each file of the cache."""
+        """Down to the limit, without links that lead nowhere. Cost: a look at each file and each link."""
         files = []
+        used = self._partial_bytes()
         for entry in os.scandir(self.folder / "objects"):
             try:
                 facts = entry.stat()
                 files.append((facts.st_mtime, facts.st_size, entry.path))
             except FileNotFoundError:  # another process is at it
                 continue
-        used = sum(size for _, size, _ in files)
+        used += sum(size for _, size, _ in files)
         limit = min(self.most_bytes, SHARE_OF_DISK * (used + shutil.disk_usage(self.folder).free))
         before = time.time() - GRACE_S
         for modified, size, path in sorted(files):
@@ -86,6 +90,30 @@ class ObjectCache:
                 break
             Path(path).unlink(missing_ok=True)
             used -= size
+        self._drop_links()
+
+    def _partial_bytes(self) -> int:
+        """Of downloads under way. Those of dead processes are removed."""
+        used = 0
+        for entry in os.scandir(self.folder):
+            if not entry.name.startswith(PARTIAL):
+                continue
+            with suppress(FileNotFoundError):  # complete meanwhile
+                if is_of_dead(entry.name.removeprefix(PARTIAL)):
+                    os.unlink(entry.path)
+                else:
+                    used += entry.stat().st_blocks * 512
+        return used
+
+    def _drop_links(self) -> None:
+        with self._tree_locked():
+            for folder, _, links in os.walk(self.folder / "tree", topdown=False):
+                for link in links:
+                    path = os.path.join(folder, link)
+                    if not os.path.exists(path):
+                        os.unlink(path)
+                with suppress(OSError):  # it holds something still
+                    os.rmdir(folder)
 
     def _content(self, objects: Objects, found: Found) -> Path:
         facts = f"{objects.uri(found.key)}\0{found.etag}\0{found.size}\0{found.modified_ns}"
@@ -100,10 +128,21 @@ class ObjectCache:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
+    @contextmanager
+    def _tree_locked(self) -> Iterator[None]:
+        """Taken inside of `_locked`, never around it: links and their folders come and go."""
+        place = self.folder / "locks" / "tree"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
     def _download(self, objects: Objects, found: Found, content: Path) -> None:
         """Raises Changed, and leaves nothing, if the object did while it was read."""
         content.parent.mkdir(parents=True, exist_ok=True)
-        partial_file = self.folder / f"partial-{uuid.uuid4().hex}"
+        if self.folder not in _unlooked:  # those of dead processes take room that this one may need
+            self._partial_bytes()
+        partial_file = self.folder / f"{PARTIAL}{name_of_ours()}"
         halt = threading.Event()
         try:
             with partial_file.open("wb") as file:
@@ -129,10 +168,11 @@ class ObjectCache:
         link = self.folder / "tree" / scheme / place
         target = os.path.relpath(content, link.parent)
         if not link.is_symlink() or os.readlink(link) != target:
-            link.parent.mkdir(parents=True, exist_ok=True)
-            temporary = link.with_name(f".{uuid.uuid4().hex}")
-            temporary.symlink_to(target)
-            os.replace(temporary, link)
+            with self._tree_locked():
+                link.parent.mkdir(parents=True, exist_ok=True)
+                temporary = link.with_name(f".{uuid.uuid4().hex}")
+                temporary.symlink_to(target)
+                os.replace(temporary, link)
         return link
 
     def _added(self, size: int) -> None:

@@ -7,22 +7,25 @@ written so far.
 import errno
 import hashlib
 import shutil
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 
-from tokenmill.manifests.object_cache import ObjectCache
+from tokenmill.core.errors import EngineError
+from tokenmill.manifests.local_store import forget_dead
+from tokenmill.manifests.object_cache import CHANGES, ObjectCache
 from tokenmill.manifests.object_lock import held
 from tokenmill.manifests.objects import Changed, Objects, Options, objects_at
+from tokenmill.manifests.process_identity import name_of_ours
 from tokenmill.manifests.remote_stream import RemoteStream
 from tokenmill.manifests.retrying import Patience
 from tokenmill.manifests.store import ATTEMPTS, checked_name
 
 CACHE_BYTES = 64 << 30
+FIRST_BYTES = 1 << 20  # what one request reads; most receipts are smaller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,26 +71,34 @@ class ObjectStore:
 
     def read(self, name: str) -> bytes:
         objects, key = self._objects(name)
-        data, found = objects.get(key, 0, 1 << 20)
-        if found.size > len(data):
-            data += objects.get(key, len(data), found.size, found.etag)[0]
-        return data
+        for _ in range(CHANGES):
+            with suppress(Changed):
+                data, found = objects.get(key, 0, FIRST_BYTES)
+                if found.size > len(data):
+                    data += objects.get(key, len(data), found.size, found.etag)[0]
+                return data
+        raise EngineError(f"{objects.uri(key)}: changed {CHANGES} times while it was read; is another run there?")
 
     def write(self, name: str, content: bytes, *, new: bool = False) -> None:
         objects, key = self._objects(name)
         try:
             objects.put(key, content, new=new)
         except Changed as error:
-            raise FileExistsError(f"{objects.uri(key)}: already in this store") from error
+            if new:  # else another has written it since, as it might at any later moment
+                raise FileExistsError(f"{objects.uri(key)}: already in this store") from error
 
     def scratch(self) -> Path:
-        folder = self._attempts / uuid.uuid4().hex
+        folder = self._attempts / name_of_ours()
         folder.mkdir(parents=True)
         return folder
 
     def publish(self, file: Path, name: str) -> None:
         objects, key = self._objects(name)
-        self._cache.adopt(objects, objects.upload(key, file), file)
+        found = objects.upload(key, file)
+        if found is None:
+            file.unlink()
+        else:
+            self._cache.adopt(objects, found, file)
 
     def names(self, prefix: str = "") -> list[str]:
         objects, top = self._folder("")
@@ -103,8 +114,11 @@ class ObjectStore:
         if keys := [found.key for found in objects.listed(below)]:
             objects.delete(keys)
 
-    def forget_attempts(self) -> None:
-        """Also aborts uploads that were never completed, wherever they came from."""
+    def forget_attempts(self, dead_only: bool = False) -> None:
+        """Without `dead_only` also aborts uploads that were never completed, wherever they came from."""
+        if dead_only:
+            forget_dead(self._attempts)
+            return
         self.abort_orphans(older_than_s=0)
         shutil.rmtree(self._attempts, ignore_errors=True)
 

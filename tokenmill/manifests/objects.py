@@ -31,8 +31,8 @@ class Changed(Exception):  # noqa: N818 - a condition that did not hold, caught 
 class Objects(Protocol):
     """One bucket, or the like. Keys are within it.
 
-    All raise EngineError, naming the object, when the store fails for minutes; RecipeError when it refuses us or has
-    no such bucket. Usable from several threads.
+    All raise EngineError, naming the object, when the store fails for minutes or says what nobody here expects;
+    RecipeError when it refuses us or has no such bucket. Usable from several threads.
     """
 
     def uri(self, key: str) -> str: ...
@@ -49,15 +49,19 @@ class Objects(Protocol):
         ...
 
     def put(self, key: str, content: bytes, *, new: bool = False, etag: str | None = None) -> Found:
-        """Whole or not at all. Raises Changed if it must be `new` and is not, or replace `etag` and does not.
+        """Whole or not at all. Raises Changed if it must be `new` and is not, or replace `etag` and does not; also if
+        another writer has replaced it before it could be looked at.
 
         In a store without conditions they are looked up just before: of two that write within that moment, the
         later one wins unnoticed.
         """
         ...
 
-    def upload(self, key: str, file: Path) -> Found:
-        """`put` of a file, in parallel parts where it is large. Memory: PART_BYTES times UPLOAD_THREADS at most."""
+    def upload(self, key: str, file: Path) -> Found | None:
+        """`put` of a file, in parallel parts where it is large. Memory: PART_BYTES times UPLOAD_THREADS at most.
+
+        None: it was sent, but what is there now is another writer's, or cannot be told from such.
+        """
         ...
 
     def listed(self, prefix: str) -> Iterator[Found]:

@@ -1,6 +1,8 @@
 """Which process holds something: enough to know, on the same machine, that it is no longer there."""
 
+import hashlib
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,23 @@ def is_dead(process: dict[str, Any]) -> bool:
     if process.get("place") != _place() or process.get("host") != os.uname().nodename:
         return False
     return bool(_started(int(process.get("pid", 0))) != process.get("started"))
+
+
+def name_of_ours() -> str:
+    """A new name for a file or folder that is of use only as long as this process lives."""
+    pid = os.getpid()
+    return f"{pid}-{_started(pid)}-{_where()}.{uuid.uuid4().hex}"
+
+
+def is_of_dead(name: str) -> bool:
+    """Was `name` given by `name_of_ours`, here, in a process that is gone? False for every other name."""
+    process, _, _ = name.rpartition(".")
+    pid, started, where = (process.split("-") + [""] * 3)[:3]
+    return pid.isdecimal() and where == _where() and str(_started(int(pid))) != started
+
+
+def _where() -> str:
+    return hashlib.sha256(f"{os.uname().nodename}\0{_place()}".encode()).hexdigest()[:16]
 
 
 def _place() -> str:

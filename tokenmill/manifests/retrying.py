@@ -1,5 +1,6 @@
 """Try again what a network or a busy server spoiled, ever more slowly, for a few minutes; then say so."""
 
+import logging
 import random
 import threading
 import time
@@ -10,6 +11,8 @@ from typing import TypeVar
 from tokenmill.core.errors import EngineError
 
 T = TypeVar("T")
+TELL_S = 10.0  # of silence, after which somebody may wonder
+_log = logging.getLogger(__name__)  # on standard error, unless the program says otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,7 @@ def retried(
     """
     stop = stop or threading.Event()
     began, reached, failures = time.monotonic(), progress(), 0
+    told = False
     while True:
         try:
             return call()
@@ -53,6 +57,9 @@ def retried(
             if progress() > reached:
                 began, reached, failures = time.monotonic(), progress(), 1
             spent_s = time.monotonic() - began
+            if spent_s >= TELL_S and not told:
+                told = True
+                _log.warning("%s: %s; trying again for up to %.0f s", what, _told(error), patience.total_s)
             if spent_s >= patience.total_s or stop.wait(patience.pause_s(failures)):
                 raise EngineError(
                     f"{what}: {_told(error)}; tried {failures} times in {spent_s:.0f} s; "

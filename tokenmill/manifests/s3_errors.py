@@ -3,7 +3,7 @@
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
-from tokenmill.core.errors import RecipeError
+from tokenmill.core.errors import EngineError, RecipeError
 
 # Statuses 500 to 504 besides. RequestTimeout: the server waited for our bytes. BadDigest, IncompleteBody: they were
 # damaged or cut on their way. OperationAborted, ConditionalRequestConflict: another writer at the same moment.
@@ -70,8 +70,14 @@ def is_not_implemented(error: Exception) -> bool:
     return status_of(error) == 501 or code_of(error) == "NotImplemented"
 
 
+def is_upload_gone(error: Exception) -> bool:
+    return code_of(error) == "NoSuchUpload"
+
+
 def as_ours(error: Exception, what: str, credentials: str) -> Exception:
-    """`error` as a RecipeError where the request, its credentials or its bucket are wrong; else as it is."""
+    """`error` as a RecipeError where the request, its credentials or its bucket are wrong; as an EngineError where the
+    store says anything else, which is never the data's fault; else as it is.
+    """
     code = code_of(error)
     if status_of(error) in (401, 403) or code in DENIED:
         return RecipeError(
@@ -83,4 +89,12 @@ def as_ours(error: Exception, what: str, credentials: str) -> Exception:
         return RecipeError(f"{what}: no such bucket; create it, or correct its name")
     if isinstance(error, WRONG):
         return RecipeError(f"{what}: {error}")
+    if isinstance(error, boto.ClientError):
+        told = " ".join(str(error.response.get("Error", {}).get("Message", "")).split())[:300]
+        return EngineError(
+            f"{what}: the store answers {code or 'without a code'} (HTTP {status_of(error)}) to "
+            f"{error.operation_name}: {told or 'no more'}; mend that on its side, then run the same command again"
+        )
+    if isinstance(error, boto.BotoCoreError | boto.HTTPClientError):
+        return EngineError(f"{what}: {error}; run the same command again")
     return error

@@ -22,11 +22,11 @@ from tokenmill.manifests.s3_client import client, credentials_told
 from tokenmill.manifests.s3_errors import (
     Cut,
     as_ours,
-    code_of,
     is_absent,
     is_condition_failed,
     is_not_implemented,
     is_passing,
+    is_upload_gone,
     status_of,
 )
 from tokenmill.manifests.s3_upload import upload_parts
@@ -72,7 +72,7 @@ class S3Objects:
                 raise Cut(f"the answer ended at byte {start + len(data):,} of {end:,}")
 
         try:
-            self.ask(key, go_on, progress=lambda: len(data), halt=halt)
+            self.ask(key, go_on, expects=_is_about_ranges, progress=lambda: len(data), halt=halt)
         except Exception as error:
             if is_absent(error):
                 raise FileNotFoundError(f"{self.uri(key)}: no such object") from error
@@ -91,27 +91,41 @@ class S3Objects:
             now = self.find(key)
             if (now.etag if now else None) != etag:
                 raise Changed(self.uri(key))
+        found = self._put(key, content, new, etag)
+        if found is None:
+            raise Changed(self.uri(key))
+        return found
+
+    def _put(self, key: str, content: bytes, new: bool = False, etag: str | None = None) -> Found | None:
         condition = {"IfNoneMatch": "*"} if new else {"IfMatch": etag} if etag is not None else {}
         request = {"Bucket": self.bucket, "Key": key, "Body": content, "ContentMD5": content_md5(content)}
 
-        def send(writer: str) -> None:
+        def is_refused(error: Exception) -> bool:
+            return is_condition_failed(error) or (etag is not None and is_absent(error))
+
+        def is_expected(error: Exception) -> bool:
+            return bool(condition) and (is_not_implemented(error) or is_refused(error))
+
+        def send(writer: str) -> str | None:
             marked = request | {"Metadata": {WRITER: writer}}
             try:
-                self.ask(key, lambda s3: s3.put_object(**marked, **condition))
+                answer = self.ask(key, lambda s3: s3.put_object(**marked, **condition), expects=is_expected)
             except Exception as error:
-                if is_not_implemented(error) and condition:
-                    self.ask(key, lambda s3: s3.put_object(**marked))
-                elif not is_condition_failed(error) and not (etag is not None and is_absent(error)):
+                if not is_expected(error):
                     raise
-                elif not self.is_written_by(key, writer):  # it may be: by a request whose answer was lost
-                    raise Changed(self.uri(key)) from error
+                if is_refused(error):
+                    if not self.is_written_by(key, writer):  # it may be: by a request whose answer was lost
+                        raise Changed(self.uri(key)) from error
+                    return None
+                answer = self.ask(key, lambda s3: s3.put_object(**marked))
+            return str(answer["ETag"]) if "ETag" in answer else None
 
         return self._sent(key, len(content), send, again=not condition)
 
-    def upload(self, key: str, file: Path) -> Found:
+    def upload(self, key: str, file: Path) -> Found | None:
         size = file.stat().st_size
         if size <= ONE_PUT_BYTES:
-            return self.put(key, file.read_bytes())
+            return self._put(key, file.read_bytes())
         return self._sent(key, size, lambda writer: upload_parts(self, key, file, writer, {WRITER: writer}), again=True)
 
     def listed(self, prefix: str) -> Iterator[Found]:
@@ -164,19 +178,22 @@ class S3Objects:
         """An upload that is gone already is no error."""
         try:
             wanted = {"Bucket": self.bucket, "Key": key, "UploadId": upload_id}
-            self.ask(key, lambda s3: s3.abort_multipart_upload(**wanted))
+            self.ask(key, lambda s3: s3.abort_multipart_upload(**wanted), expects=is_upload_gone)
         except Exception as error:
-            if code_of(error) != "NoSuchUpload":
+            if not is_upload_gone(error):
                 raise
 
     def ask(
         self,
         key: str,
         call: Callable[[Any], T],
+        expects: Callable[[Exception], bool] = lambda error: False,
         progress: Callable[[], int] = lambda: 0,
         halt: threading.Event | None = None,
     ) -> T:
-        """The answer to a request about `key`, tried again, and with our errors where we know better."""
+        """The answer to a request about `key`, tried again. What the caller `expects` is raised as it is, all else as
+        one of our errors.
+        """
         what = self.uri(key)
         try:
             s3 = client(self.options)
@@ -184,6 +201,8 @@ class S3Objects:
                 what, lambda: call(s3), patience=self.patience, is_passing=is_passing, progress=progress, stop=halt
             )
         except Exception as error:
+            if expects(error):
+                raise
             ours = as_ours(error, what, credentials_told(self.options))
             if ours is error:
                 raise
@@ -195,25 +214,31 @@ class S3Objects:
 
     def _head(self, key: str) -> dict[str, Any] | None:
         try:
-            answer: dict[str, Any] = self.ask(key, lambda s3: s3.head_object(Bucket=self.bucket, Key=key))
+            wanted = {"Bucket": self.bucket, "Key": key}
+            answer: dict[str, Any] = self.ask(key, lambda s3: s3.head_object(**wanted), expects=is_absent)
             return answer
         except Exception as error:
             if is_absent(error):
                 return None
             raise
 
-    def _sent(self, key: str, size: int, send: Callable[[str], None], again: bool) -> Found:
-        """What the store has after `send`, which is believed only when the store shows all of it; else sent `again`."""
+    def _sent(self, key: str, size: int, send: Callable[[str], str | None], again: bool) -> Found | None:
+        """What the store has after `send`, which is believed only when the store shows all of it; else sent `again`.
 
-        def send_and_look() -> Found:
+        `send` gives the etag of what it sent, None if the answer was lost. None if another has replaced it since.
+        """
+
+        def send_and_look() -> Found | None:
             writer = uuid.uuid4().hex
-            send(writer)
+            etag = send(writer)
             answer = self._head(key)
             if answer is None:
                 raise Cut("sent, and the store shows nothing")
             found = _found(key, answer, answer["ContentLength"])
-            is_ours = answer.get("Metadata", {}).get(WRITER, writer) == writer  # or another has replaced it since
-            if is_ours and found.size != size:
+            mark = answer.get("Metadata", {}).get(WRITER)  # not every store keeps it, and not every writer is ours
+            if mark != writer and (mark is not None or etag is None or found.etag != etag):
+                return None
+            if found.size != size:
                 self.delete([key])
                 raise Cut(f"sent {size:,} bytes, the store shows {found.size:,}")
             return found
@@ -224,6 +249,11 @@ class S3Objects:
             patience=self.patience if again else Patience(total_s=0),
             is_passing=lambda error: isinstance(error, Cut),
         )
+
+
+def _is_about_ranges(error: Exception) -> bool:
+    """Absent, changed, or empty where the range begins."""
+    return is_absent(error) or is_condition_failed(error) or status_of(error) == 416
 
 
 def _found(key: str, answer: dict[str, Any], size: int, item: dict[str, Any] | None = None) -> Found:

@@ -73,8 +73,11 @@ class Store(Protocol):
         """Everything below the folder `prefix`; an absent one is no error."""
         ...
 
-    def forget_attempts(self) -> None:
-        """Remove what attempts of dead processes left. Only for who holds the run's lock: live ones lose theirs too."""
+    def forget_attempts(self, dead_only: bool = False) -> None:
+        """Remove what attempts left. Only for who holds the run's lock: live ones lose theirs too.
+
+        With `dead_only`, for anybody at any time: only scratch of processes of this machine that are gone.
+        """
         ...
 
     def hold(self, name: str) -> AbstractContextManager[None]:
