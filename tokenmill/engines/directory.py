@@ -38,8 +38,7 @@ def claimed(out: Store, request: dict[str, Any], *, keep_attempts: bool = False)
             raise EngineError(f"{out.uri}: {error.strerror}; make room, then run the same command again") from error
         raise RecipeError(f"{out.uri}: cannot be written ({error.strerror}); choose another --out") from error
     try:
-        if not keep_attempts:
-            out.forget_attempts()
+        out.forget_attempts(dead_only=keep_attempts)
         try:
             checked_json.save_in(out, REQUEST, request)
         except OSError as error:

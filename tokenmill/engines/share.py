@@ -54,6 +54,7 @@ def run_share(context: Context, station: int, rank: int, of: int, *, workers: in
     """
     if directory.is_finished(context.out):
         return 0
+    context.out.forget_attempts(dead_only=True)  # of an element that was killed on this machine
     missing = missing_tasks(context, station, rank, of)
     run_missing(context, station, missing, workers=workers, progress=progress)
     return len(missing)
