@@ -36,7 +36,7 @@ def run_firing(job: JobFile, firing: Firing, *, quiet: bool = False) -> str:
         firing.out,
         chosen_engine(
             job.engine.name,
-            workers=job.engine.workers,
+            workers=_workers(job),
             # In the operator's driver the session is there already, and `operator` is no master that Spark knows.
             master=None if job.engine.master == OPERATOR else job.engine.master,
             scheduler=job.engine.scheduler,
@@ -58,3 +58,8 @@ def run_firing(job: JobFile, firing: Firing, *, quiet: bool = False) -> str:
     )
     assert manifest is not None
     return manifest.identity
+
+
+def _workers(job: JobFile) -> int | None:
+    """As many as the cores that were asked for: in a container every core of the machine can be seen."""
+    return job.engine.workers or (job.resources.cpus if "cpus" in job.resources.model_fields_set else None)

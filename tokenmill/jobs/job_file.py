@@ -1,5 +1,7 @@
 """The job file: what runs, over what, where, how often and with which resources. YAML, checked key by key.
 
+Every key is here; no target takes all of them together (docs/jobs.md).
+
 name: web-daily
 recipe: web_en                   # a name, or file.py:NAME
 set: [gopher_quality.words_at_least=30]
@@ -40,6 +42,7 @@ from tokenmill.jobs.quantities import memory_bytes, time_s
 from tokenmill.jobs.secret_names import looks_secret, set_by
 
 PLACEHOLDERS = ("name", "date", "time")
+ENDPOINT = re.compile(r"[^/]*:\d+")  # [HOST]:PORT, and no file
 PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 SECRET_PLACES = (("environment",), ("engine", "conf"))  # what stands there by mistake is never told
 
@@ -292,7 +295,7 @@ def _absolute(job: JobFile, folder: Path) -> JobFile:
         ),
         "metrics": job.metrics.model_copy(
             update={
-                "prometheus": prometheus if prometheus and prometheus.startswith(":") else at(prometheus),
+                "prometheus": prometheus if prometheus and ENDPOINT.fullmatch(prometheus) else at(prometheus),
                 "openlineage": at(job.metrics.openlineage),
             }
         ),
