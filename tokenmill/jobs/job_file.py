@@ -1,6 +1,6 @@
 """The job file: what runs, over what, where, how often and with which resources. YAML, checked key by key.
 
-Every key is here; no target takes all of them together (docs/jobs.md).
+# Every key is here; no target takes all of them together (docs/jobs.md).
 
 name: web-daily
 recipe: web_en                   # a name, or file.py:NAME
