@@ -237,10 +237,12 @@ def test_an_interrupt_ends_spark_s_jobs_and_the_run_goes_on_later(spark, folder,
     assert on_spark(STEPS, folder, tmp_path / "out").totals["documents_in"] == 6
 
 
-def test_what_the_emitters_meet_is_an_error_of_the_data(spark, folder, tmp_path):  # noqa: F811
+def test_what_the_emitters_meet_is_told_and_mended_by_the_same_command(spark, folder, tmp_path):  # noqa: F811
     with pytest.raises(KeyboardInterrupt):
         on_spark(STEPS, folder, tmp_path / "out", StopsBefore("same_first_word"))
 
     emitted = tmp_path / "out/_work/emitted/same_first_word.meet/lines-00001.arrow"
-    with pytest.raises(DataError, match=r"same_first_word.meet, keys 00000-of-00001.*from lines-00001.*is gone"):
+    with pytest.raises(EngineError, match=r"same_first_word.meet, keys 00000-of-00001.*from lines-00001.*is gone"):
         on_spark(STEPS, folder, tmp_path / "out", TakesAway("same_first_word", emitted))
+    there = on_spark(STEPS, folder, tmp_path / "out")  # the shard is read once more
+    assert there.identity == here(STEPS, folder, tmp_path / "here").identity
