@@ -227,6 +227,7 @@ class Impatient(Silence):
         raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_spark_s_jobs_and_the_run_goes_on_later(spark, folder, tmp_path):  # noqa: F811
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
