@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 import yaml
 from one_process import OneProcess
 from toys import Silence
@@ -78,3 +79,23 @@ class Job:
     def current(self) -> str | None:
         pointer = self.folder / "runs" / "current"
         return os.readlink(pointer) if pointer.is_symlink() else None
+
+
+class KilledError(Exception):
+    """Stands for kill -9 at one place: nothing behind it happens."""
+
+
+def told(fired: list[Firing]) -> list[tuple[str, str]]:
+    return [(f.due.strftime("%m-%d"), f.status) for f in fired]
+
+
+def struck(job: Job, when: str, now: str) -> None:
+    """The firing of `now`, killed at one place."""
+
+    def crash(firing: Firing) -> None:
+        raise KilledError
+
+    setattr(job, when, crash)
+    with pytest.raises(KilledError):
+        job.fire(now)
+    setattr(job, when, lambda firing: None)

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import random
 import signal
 import threading
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from repeated_pages import write_repeated_pages
 from toys import Count, Fragile, Length, SameFirstWord, SameLastWord, Silence, Slow, lines_source, run_here
 
 pytest.importorskip("distributed", reason="needs the extra dask: pip install 'tokenmill[dask]'")
@@ -51,25 +51,7 @@ ALL = Recipe("all", (
 
 @pytest.fixture
 def pages(tmp_path: Path) -> Path:
-    """Copies, near copies, shared passages and repeated lines, in three files."""
-    rng = random.Random(3)
-    texts: list[str] = []
-    passage = " ".join(f"p{rng.randrange(99)}" for _ in range(30))
-    for n in range(120):
-        lines = [" ".join(f"w{rng.randrange(40_000)}" for _ in range(12)) for _ in range(8)]
-        if n % 6 == 1:
-            lines = rng.choice(texts).split("\n")
-        elif n % 6 == 2:
-            lines = [*rng.choice(texts).split("\n")[:-1], "one more line"]
-        elif n % 6 == 3:
-            lines[3] += " " + passage
-        elif n % 6 == 4:
-            lines.insert(4, "This line stands on many of the pages of this site.")
-        texts.append("\n".join(lines))
-    (tmp_path / "in").mkdir()
-    for n in range(3):
-        some = [json.dumps({"id": f"d{i}", "text": t}) for i, t in enumerate(texts) if i % 3 == n]
-        (tmp_path / "in" / f"{n}.jsonl").write_text("\n".join(some))
+    write_repeated_pages(tmp_path / "in")
     (tmp_path / "mine.py").write_text(MINE)
     return tmp_path
 

@@ -7,7 +7,7 @@ import pytest
 from toys import Count, SameFirstWord, Silence, lines_source, run_here
 
 from tokenmill.core.recipe import Recipe
-from tokenmill.engines import receipts
+from tokenmill.engines import directory, receipts
 from tokenmill.engines.context import Context
 from tokenmill.engines.driver import Driver
 from tokenmill.engines.local import LocalEngine
@@ -120,3 +120,13 @@ def test_who_comes_late_finds_a_finished_run(folder, tmp_path):
     assert run_share(context, 0, 0, 1, workers=1, progress=Silence()) == 0
     assert close(context, 0, workers=1, progress=Silence()) == Manifest.load(tmp_path / "out")
     assert not (tmp_path / "out" / WORK).exists()
+
+
+def test_who_gets_the_lock_after_the_run_was_finished_is_told_and_claims_nothing(folder, tmp_path):
+    context = context_of(folder, tmp_path / "out")
+    run_here(context.plan, tmp_path / "out")
+    with directory.claimed(context.out, context.plan.request()) as already:
+        assert already
+    assert not context.out.exists(directory.REQUEST)
+    with directory.claimed(LocalStore(tmp_path / "free"), context.plan.request()) as already:
+        assert not already

@@ -1,7 +1,6 @@
 """A run on Spark is the run that this machine would have made: same identity, same receipts, same words on errors."""
 
 import json
-import random
 import shutil
 import time
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from repeated_pages import write_repeated_pages
 from spark_session import spark  # noqa: F401
 from toys import Count, Fragile, Length, SameFirstWord, SameLastWord, Silence, Slow, lines_source, run_here
 
@@ -61,28 +61,7 @@ class NotAbout(Filter):
 
 @pytest.fixture
 def pages(tmp_path: Path) -> Path:
-    """Copies, near copies, shared passages and repeated lines; and chains of pages that drift. In three files."""
-    rng = random.Random(3)
-    texts: list[str] = []
-    passage = " ".join(f"p{rng.randrange(99)}" for _ in range(30))
-    for n in range(90):
-        lines = [" ".join(f"w{rng.randrange(40_000)}" for _ in range(12)) for _ in range(8)]
-        if n % 6 == 1:
-            lines = rng.choice(texts).split("\n")
-        elif n % 6 == 2:
-            lines = [*rng.choice(texts).split("\n")[:-1], "one more line"]
-        elif n % 6 == 3:
-            lines[3] += " " + passage
-        elif n % 6 == 4:
-            lines.insert(4, "This line stands on many of the pages of this site.")
-        texts.append("\n".join(lines))
-    for chain in range(8):
-        words = [f"c{chain}w{i:04}" for i in range(900)]
-        texts += [" ".join(words[i * 50 : i * 50 + 500]) for i in range(chain + 1)]
-    (tmp_path / "in").mkdir()
-    for n in range(3):
-        some = [json.dumps({"id": f"d{i}", "text": t}) for i, t in enumerate(texts) if i % 3 == n]
-        (tmp_path / "in" / f"{n}.jsonl").write_text("\n".join(some))
+    write_repeated_pages(tmp_path / "in")
     (tmp_path / "mine.py").write_text(MINE)
     (tmp_path / "words_of_mine.py").write_text(BESIDE_IT)
     return tmp_path

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from scheduled_job import Job
+from scheduled_job import Job, KilledError, struck, told
 
 from tokenmill.core.errors import DataError, EngineError, RecipeError
 from tokenmill.jobs.firing import Firing, held
@@ -17,17 +17,9 @@ from tokenmill.manifests.verify import verify
 PART = "which may hold part of the old and of the new; the next firing takes them whole: "
 
 
-class KilledError(Exception):
-    """Stands for kill -9 at one place: nothing behind it happens."""
-
-
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     return Job(tmp_path)
-
-
-def told(fired: list[Firing]) -> list[tuple[str, str]]:
-    return [(f.due.strftime("%m-%d"), f.status) for f in fired]
 
 
 def test_each_firing_takes_what_came_since(job):
@@ -209,18 +201,6 @@ def test_an_input_that_changed_under_an_unfinished_firing_stops_it_until_it_is_g
         job.fire("2026-11-01 03:02")
     assert told(job.fire("2026-11-01 03:02", anew=True)) == [("11-01", "done")]
     assert job.kept("2026-11-01") == ["another one", "two"]
-
-
-def struck(job: Job, when: str, now: str) -> None:
-    """The firing of `now`, killed at one place."""
-
-    def crash(firing: Firing) -> None:
-        raise KilledError
-
-    setattr(job, when, crash)
-    with pytest.raises(KilledError):
-        job.fire(now)
-    setattr(job, when, lambda firing: None)
 
 
 def test_an_input_may_go_once_its_run_is_finished(job):

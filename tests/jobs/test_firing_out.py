@@ -3,37 +3,16 @@
 from pathlib import Path
 
 import pytest
-from scheduled_job import Job
+from scheduled_job import Job, struck, told
 
 from tokenmill.core.errors import DataError, RecipeError
-from tokenmill.jobs.firing import Firing
 from tokenmill.jobs.firing_out import request_of
 from tokenmill.manifests.checked_json import save
-
-
-class KilledError(Exception):
-    """Stands for kill -9 at one place: nothing behind it happens."""
 
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     return Job(tmp_path)
-
-
-def told(fired: list[Firing]) -> list[tuple[str, str]]:
-    return [(f.due.strftime("%m-%d"), f.status) for f in fired]
-
-
-def struck(job: Job, when: str, now: str) -> None:
-    """The firing of `now`, killed at one place."""
-
-    def crash(firing: Firing) -> None:
-        raise KilledError
-
-    setattr(job, when, crash)
-    with pytest.raises(KilledError):
-        job.fire(now)
-    setattr(job, when, lambda firing: None)
 
 
 def other_run(folder: Path, name: str, text: str) -> Path:

@@ -147,6 +147,7 @@ def test_out_of_a_scheduled_job_is_a_template(tmp_path):
         pytest.param("sources: []", "sources: .* at least 1", id="no sources"),
         pytest.param("retries: 1\nretries: 2", "the key 'retries' stands here twice", id="a key twice"),
         pytest.param("set: [", "not YAML", id="no YAML"),
+        pytest.param("a: b: c", r"not YAML \(line \d+, column \d+: [^()]*\); mend it$", id="where it is no YAML"),
     ],
 )
 def test_a_wrong_job_is_refused_with_its_reason(tmp_path, more, complaint):
@@ -167,6 +168,7 @@ def test_a_wrong_job_is_refused_with_its_reason(tmp_path, more, complaint):
         "engine: {name: spark, conf: {a.secret: hunter2}}",
         "engine: {name: spark, conf: [hunter2]}",
         "engine: [hunter2]",
+        "environment: hunter2: x",
     ],
 )
 def test_what_may_be_a_secret_is_not_told(tmp_path, more):

@@ -248,10 +248,12 @@ def ending(script, rank=0):
         return f"{type(error).__name__}: {error}".partition(";")[0]
 told = {str(code): ending(f"raise SystemExit({code})") for code in (0, 2, 3, 4, 143)}
 told["words"] = ending("import sys; sys.exit(sys.argv[1:] != ['7', '2026-11-03T00:00:00'])", rank=7)
-threading.Timer(1, Path(module.JOB["cancelled"]).touch).start()
-told["cancelled"] = ending("import time; time.sleep(60)")
 module.JOB["secrets"] = ["NOT_HERE"]
 told["secret"] = ending("")
+module.JOB["secrets"] = []
+threading.Timer(1, Path(module.JOB["cancelled"]).touch).start()
+told["cancelled"] = ending("import time; time.sleep(60)")
+told["begun after that"] = ending("")
 print("\\n" + json.dumps(told))
 """
 
@@ -271,6 +273,7 @@ def test_a_task_s_exit_code_says_whether_it_is_tried_again(tmp_path, capsys, air
         "143": "AirflowException: exit code 143",
         "words": "success",
         "cancelled": "AirflowFailException: cancelled",
+        "begun after that": "AirflowFailException: cancelled",
         "secret": "AirflowFailException: not in the environment of this worker: NOT_HERE",
     }
 

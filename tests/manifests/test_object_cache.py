@@ -5,16 +5,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
-from s3_server import Proxy, s3
+from s3_server import Proxy
 
 from tokenmill.manifests.object_cache import GRACE_S
-from tokenmill.manifests.object_store import ObjectStore
 
 MANY = 24 << 20  # bytes: three ranges
 DOWNLOAD = """
@@ -23,22 +19,6 @@ from pathlib import Path
 from tokenmill.manifests.store import store_at
 store_at(sys.argv[1], Path(sys.argv[2])).path("a")
 """
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[tuple[Proxy, str]]:
-    with s3() as (proxy, bucket):
-        yield proxy, bucket
-
-
-@pytest.fixture
-def proxy(server) -> Proxy:
-    return server[0]
-
-
-@pytest.fixture
-def store(server, tmp_path: Path) -> ObjectStore:
-    return ObjectStore(uri=f"s3://{server[1]}/{tmp_path.name}/run", local=tmp_path / "local", patience_s=20)
 
 
 def test_what_was_not_asked_for_longest_leaves_this_machine_first(store):

@@ -5,15 +5,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from s3_server import Proxy, s3
 
 from tokenmill.core.errors import EngineError
-from tokenmill.manifests.object_store import ObjectStore
 
 HOLD = """
 import sys, time
@@ -23,22 +19,6 @@ with store_at(sys.argv[1], Path(sys.argv[2])).hold("_work/lock"):
     print("held", flush=True)
     time.sleep(60)
 """
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[tuple[Proxy, str]]:
-    with s3() as (proxy, bucket):
-        yield proxy, bucket
-
-
-@pytest.fixture
-def proxy(server) -> Proxy:
-    return server[0]
-
-
-@pytest.fixture
-def store(server, tmp_path: Path) -> ObjectStore:
-    return ObjectStore(uri=f"s3://{server[1]}/{tmp_path.name}/run", local=tmp_path / "local", patience_s=20)
 
 
 @pytest.mark.slow

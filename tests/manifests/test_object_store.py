@@ -6,17 +6,15 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from s3_server import REFUSALS, Proxy, s3
+from s3_server import REFUSALS
 
 from tokenmill.core.errors import EngineError, RecipeError
-from tokenmill.manifests.object_store import ObjectStore
 from tokenmill.manifests.objects import objects_at
 from tokenmill.manifests.retrying import Patience
 from tokenmill.manifests.s3_objects import S3Objects
@@ -36,22 +34,6 @@ from pathlib import Path
 from tokenmill.manifests.store import store_at
 print(store_at(sys.argv[1], Path(sys.argv[2])).scratch())
 """
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[tuple[Proxy, str]]:
-    with s3() as (proxy, bucket):
-        yield proxy, bucket
-
-
-@pytest.fixture
-def proxy(server) -> Proxy:
-    return server[0]
-
-
-@pytest.fixture
-def store(server, tmp_path: Path) -> ObjectStore:
-    return ObjectStore(uri=f"s3://{server[1]}/{tmp_path.name}/run", local=tmp_path / "local", patience_s=20)
 
 
 @pytest.fixture(params=["s3", "memory", "local"])

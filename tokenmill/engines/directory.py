@@ -18,8 +18,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 @contextmanager
-def claimed(out: Store, request: dict[str, Any], *, keep_attempts: bool = False) -> Iterator[None]:
+def claimed(out: Store, request: dict[str, Any], *, keep_attempts: bool = False) -> Iterator[bool]:
     """Hold `out` for a run of `request`, new or to be continued; nobody else writes to it meanwhile.
+
+    Yields whether the run is finished already, by who held it before: then there is nothing to do, or to claim.
 
     Raises RecipeError, having written nothing, if `out` holds something else or cannot be written,
     EngineError if another process is at work there.
@@ -38,12 +40,15 @@ def claimed(out: Store, request: dict[str, Any], *, keep_attempts: bool = False)
             raise EngineError(f"{out.uri}: {error.strerror}; make room, then run the same command again") from error
         raise RecipeError(f"{out.uri}: cannot be written ({error.strerror}); choose another --out") from error
     try:
+        if is_finished(out):
+            yield True
+            return
         out.forget_attempts(dead_only=keep_attempts)
         try:
             checked_json.save_in(out, REQUEST, request)
         except OSError as error:
             raise EngineError(f"{out.uri}: {error.strerror}; make room, then run the same command again") from error
-        yield
+        yield False
     finally:
         lock.__exit__(None, None, None)
 

@@ -66,7 +66,7 @@ class Driver:
     def _phases(self, station: Station) -> Iterator[Phase]:
         """The first is known when all stations before are done; each further one when that before it is."""
         context, state = self._context, self._state
-        where: dict[str, Any] = {"segment": station.segment, "barrier": station.place}
+        where = _where(station)
         shards = range(len(context.plan.shards))
         match station.kind:
             case "segment":
@@ -129,16 +129,7 @@ class Driver:
         context = self._context
         names = written_names(context, station.segment, station.place, station.round)
         sizes = self._sizes_in(names[0].rpartition("/")[0])
-        first = MergeTask(
-            segment=station.segment,
-            barrier=station.place,
-            round=station.round,
-            group=0,
-            first=0,
-            stop=0,
-            bytes=0,
-            inputs=self._state,
-        )
+        first = MergeTask(**_where(station), round=station.round, group=0, first=0, stop=0, bytes=0, inputs=self._state)
         tasks = merge_tasks(first, [sizes[name] for name in names])
         barrier = context.segments[station.segment].barriers[station.place].name
         wanted = {context.merged(barrier, station.round, task.group) for task in tasks}
@@ -154,14 +145,7 @@ class Driver:
         emitted = self._sizes_in(context.emitted(barrier.name, round_, "x").rpartition("/")[0])
         of = partitions(sum(emitted.values()))
         self._clear_other_partitions(barrier, round_, of)
-        reduce = ReduceTask(
-            segment=station.segment,
-            barrier=station.place,
-            round=station.round,
-            partition=0,
-            of=of,
-            inputs=self._state,
-        )
+        reduce = ReduceTask(**_where(station), round=station.round, partition=0, of=of, inputs=self._state)
         return Phase(name=station.name, tasks=Along(first=reduce, axis="partition", numbers=range(of)), how="reduce")
 
     def _components(self, station: Station) -> Iterator[Phase]:
@@ -169,7 +153,7 @@ class Driver:
         context = self._context
         barrier = context.verdict(station.segment, station.place)
         round_ = barrier.rounds[station.round]
-        where: dict[str, Any] = {"segment": station.segment, "barrier": station.place, "round": station.round}
+        where = {**_where(station), "round": station.round}
         reduced = self.receipts[station.name.removesuffix(", components")]
         of = max(1, -(-sum(receipt["links"] for receipt in reduced) // LINKS_IN_MEMORY))
         names = [f"components-{partition_name(p, of)}" for p in range(of)] if of > 1 else ["components"]
@@ -190,16 +174,8 @@ class Driver:
     def _stars(self, station: Station, of: int, before: int) -> Generator[Phase, None, int]:
         """Large and small stars in turn until neither changes anything; how many steps that took."""
         round_name = station.name.removesuffix(", components")
-        first = StarTask(
-            segment=station.segment,
-            barrier=station.place,
-            round=station.round,
-            step=0,
-            partition=0,
-            of=before,
-            before=0,
-            inputs=self._state,
-        )
+        where = {**_where(station), "round": station.round}
+        first = StarTask(**where, step=0, partition=0, of=before, before=0, inputs=self._state)
         yield Phase(
             name=f"{round_name}, star step 0", tasks=Along(first=first, axis="partition", numbers=range(before))
         )
@@ -255,6 +231,11 @@ class Driver:
                 file = name.rpartition("/")[2]
                 if file not in wanted and not file.startswith(f"{round_.name}.components"):  # of the station behind
                     self._context.out.delete(name)
+
+
+def _where(station: Station) -> dict[str, Any]:
+    """What every task of a barrier is told of it."""
+    return {"segment": station.segment, "barrier": station.place}
 
 
 def run_phase(workers: Workers, phase: Phase, done: Done, news: News) -> None:

@@ -43,18 +43,16 @@ def run(
         return finished(plan, out, request)
     began = time.monotonic()
     started = datetime.now(UTC)
-    with directory.claimed(out, request):
-        if directory.is_finished(out):  # since we looked
-            return finished(plan, out, request)
-        context = Context(plan=plan, out=out, device=device, assets=assets, scratch=scratch)
-        with _entered(engine, context) as workers:
-            driver = Driver(context, workers, progress)
-            driver.run()
-            facts = {"engine": engine.name, **engine.facts(), "peak_bytes_per_worker": workers.peak_bytes}
-        finish(context, driver, facts, started, round(time.monotonic() - began, 3))
-        directory.clear(out)
-    out.delete_all(WORK)
-    return Manifest.load(out)
+    with directory.claimed(out, request) as already:
+        if not already:
+            context = Context(plan=plan, out=out, device=device, assets=assets, scratch=scratch)
+            with _entered(engine, context) as workers:
+                driver = Driver(context, workers, progress)
+                driver.run()
+                facts = {"engine": engine.name, **engine.facts(), "peak_bytes_per_worker": workers.peak_bytes}
+            finish(context, driver, facts, started, round(time.monotonic() - began, 3))
+            directory.clear(out)
+    return finished(plan, out, request)
 
 
 @contextmanager

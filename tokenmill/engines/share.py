@@ -22,7 +22,6 @@ from tokenmill.engines.stations import stations
 from tokenmill.engines.task import Receipt, Task
 from tokenmill.manifests import checked_json
 from tokenmill.manifests.manifest import Manifest
-from tokenmill.manifests.store import WORK
 
 
 def prepare(context: Context, progress: Progress, *, anew: bool) -> None:
@@ -35,7 +34,9 @@ def prepare(context: Context, progress: Progress, *, anew: bool) -> None:
         finished(context.plan, context.out, context.plan.request())
         return
     # An element that comes back must not sweep away what the others are at.
-    with directory.claimed(context.out, context.plan.request(), keep_attempts=not anew):
+    with directory.claimed(context.out, context.plan.request(), keep_attempts=not anew) as already:
+        if already:
+            return
         if anew:
             context.out.delete_all(TICKETS)
         elif context.out.exists(ticket_name(0)):
@@ -94,20 +95,20 @@ def close(context: Context, station: int, *, workers: int, progress: Progress) -
         return finished(context.plan, context.out, context.plan.request())
     began = time.monotonic()
     last = station == len(stations(context)) - 1
-    with directory.claimed(context.out, context.plan.request(), keep_attempts=True):
-        with Pool(context, workers) as pool:
-            driver = Driver(context, pool, progress)
-            driver.run(until=station + 1)
-            peak = pool.peak_bytes
-        if not last:
-            driver.write_ticket(station + 1)
-            return None
-        started = datetime.fromisoformat(checked_json.load_from(context.out, directory.STARTED)["started"])
-        facts = {"engine": "elements", **LocalEngine(workers=workers).facts(), "peak_bytes_per_worker": peak}
-        finish(context, driver, facts, started, round(time.monotonic() - began, 3))
-        directory.clear(context.out)
-    context.out.delete_all(WORK)
-    return Manifest.load(context.out)
+    with directory.claimed(context.out, context.plan.request(), keep_attempts=True) as already:
+        if not already:
+            with Pool(context, workers) as pool:
+                driver = Driver(context, pool, progress)
+                driver.run(until=station + 1)
+                peak = pool.peak_bytes
+            if not last:
+                driver.write_ticket(station + 1)
+                return None
+            started = datetime.fromisoformat(checked_json.load_from(context.out, directory.STARTED)["started"])
+            facts = {"engine": "elements", **LocalEngine(workers=workers).facts(), "peak_bytes_per_worker": peak}
+            finish(context, driver, facts, started, round(time.monotonic() - began, 3))
+            directory.clear(context.out)
+    return finished(context.plan, context.out, context.plan.request())
 
 
 def is_closed(context: Context, station: int) -> bool:

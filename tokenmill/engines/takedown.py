@@ -99,11 +99,12 @@ def take_down(job: Takedown, out: Path, *, workers: int, progress: Progress) -> 
     request = job.request()
     store = LocalStore(out)
     if directory.is_finished(store):
-        directory.check_same(store, checked_json.load_from(store, directory.PROVENANCE)["request"], request)
         store.delete_all(WORK)
-        return Manifest.load(store)
+        return _made_before(store, request)
     began, started = time.monotonic(), datetime.now(UTC)
-    with directory.claimed(store, request):
+    with directory.claimed(store, request) as already:
+        if already:
+            return _made_before(store, request)
         plan = _inner_plan(job, out)
         context = Context(plan=replace(plan, recipe=job.recipe or plan.recipe), out=store)
         with Pool(context, workers) as pool:
@@ -134,6 +135,11 @@ def take_down(job: Takedown, out: Path, *, workers: int, progress: Progress) -> 
         manifest.save(store)
     store.delete_all(WORK)
     return manifest
+
+
+def _made_before(store: LocalStore, request: dict[str, Any]) -> Manifest:
+    directory.check_same(store, checked_json.load_from(store, directory.PROVENANCE)["request"], request)
+    return Manifest.load(store)
 
 
 def _all(pool: Pool, progress: Progress, name: str, tasks: list[Task]) -> list[dict[str, Any]]:

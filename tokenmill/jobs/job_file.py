@@ -36,10 +36,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from tokenmill.core.errors import RecipeError
-from tokenmill.jobs.key_errors import nearest, told
-from tokenmill.jobs.plain_yaml import load_mapping
 from tokenmill.jobs.quantities import memory_bytes, time_s
 from tokenmill.jobs.secret_names import looks_secret, set_by
+from tokenmill.manifests.key_errors import nearest, told
+from tokenmill.manifests.yaml_file import load_mapping
 
 PLACEHOLDERS = ("name", "date", "time")
 ENDPOINT = re.compile(r"[^/]*:\d+")  # [HOST]:PORT, and no file
@@ -261,7 +261,7 @@ class JobFile(_Model):
 
 def load_job(path: Path) -> JobFile:
     """Raises RecipeError, naming the key, for what is no job; an unknown key is answered with the nearest known."""
-    content = load_mapping(path, "a job's YAML file", ", ".join(JobFile.model_fields))
+    content = load_mapping(path, "a job's YAML file", ", ".join(JobFile.model_fields), plain=True)
     try:
         job = JobFile.model_validate(content)
     except ValidationError as error:

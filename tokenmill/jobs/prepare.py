@@ -11,8 +11,8 @@ from tokenmill.engines.plan import Plan
 from tokenmill.engines.reduce import PARTITION_BYTES
 from tokenmill.engines.stations import Kind, Station, stations
 from tokenmill.jobs.job_file import JobFile, Resources, StepResources
-from tokenmill.jobs.key_errors import nearest
 from tokenmill.jobs.prepared import ELEMENTS_AT_MOST, Prepared, PreparedStation, StationResources
+from tokenmill.manifests.key_errors import nearest
 
 # One task, or as many as only the results tell: the closing task does them.
 ALONE: frozenset[Kind] = frozenset({"components", "bounds", "summary", "finish"})

@@ -14,18 +14,15 @@ phases:
   - {name: quality, until: 1, weights: {web: 50, code: 50}}
 """
 
-import difflib
 import re
-from collections.abc import Hashable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tokenmill.core.errors import RecipeError
-
-ERRORS_SHOWN = 5
+from tokenmill.manifests.key_errors import nearest, told
+from tokenmill.manifests.yaml_file import load_mapping
 
 
 def _whole(value: object) -> object:
@@ -78,20 +75,11 @@ class BlendRequest(_Model):
 
 def load_request(path: Path) -> BlendRequest:
     """Raises RecipeError, naming the key, for what is no blend; an unknown key is answered with the nearest known."""
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read ({error.strerror}); give the path of a blend's YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not YAML ({' '.join(str(error).split())}); mend it") from error
-    if not isinstance(content, dict):
-        raise RecipeError(f"{path}: want the keys of a blend: {', '.join(BlendRequest.model_fields)}")
+    content = load_mapping(path, "a blend's YAML file", ", ".join(BlendRequest.model_fields), plain=False)
     try:
         request = BlendRequest.model_validate(content)
     except ValidationError as error:
-        found = error.errors()
-        more = f"; and {len(found) - ERRORS_SHOWN} more" if len(found) > ERRORS_SHOWN else ""
-        raise RecipeError(f"{path}: {'; '.join(_sentence(e) for e in found[:ERRORS_SHOWN])}{more}") from error
+        raise RecipeError(f"{path}: {told(error, BlendRequest)}") from error
     _check_names(path, request)
     return request
 
@@ -106,34 +94,8 @@ def _check_names(path: Path, request: BlendRequest) -> None:
             if name not in request.sources:
                 raise RecipeError(
                     f"{path}: phase {phase.name} gives a weight to {name}, which is no source"
-                    f"{_nearest(name, request.sources)}; add it under `sources`, or remove the weight"
+                    f"{nearest(name, request.sources)}; add it under `sources`, or remove the weight"
                 )
     for name in request.sources:
         if not any(name in phase.weights for phase in request.phases):
             raise RecipeError(f"{path}: source {name} has no weight in any phase; give it one, or remove the source")
-
-
-def _sentence(error: Any) -> str:
-    place = [str(part) for part in error["loc"]]
-    if error["type"] != "extra_forbidden":
-        return f"{'.'.join(place)}: {error['msg']}, got {error['input']!r}"
-    models: dict[str, type[BaseModel]] = {"sources": SourceRequest, "phases": PhaseRequest}
-    model = models.get(place[0], BlendRequest) if len(place) > 1 else BlendRequest
-    return f"{'.'.join(place)}: unknown key{_nearest(place[-1], model.model_fields)}"
-
-
-def _nearest(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(known)})"
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML's last-one-wins would lose a source that is written twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                problem = f"the key {key!r} stands here twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
-        return super().construct_mapping(node, deep)
