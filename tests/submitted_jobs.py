@@ -1,9 +1,11 @@
 """A small real job for the tests of targets, what a target makes of it, and the identity that its run must have."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,15 @@ from tokenmill.filters.measure_text import MeasureText
 
 SMALL = Recipe("small", (ExactDedup(), MeasureText(), GopherQuality()))
 """
+
+
+def tokenmill(*arguments: str | Path, code: int = 0) -> dict[str, Any]:
+    """What a command tells with --json."""
+    told = io.StringIO()
+    with redirect_stdout(told):
+        assert main([*map(str, arguments), "--json"]) == code
+    found: dict[str, Any] = json.loads(told.getvalue())
+    return found
 
 
 def write_job(folder: Path, more: str = "", *, files: int = 4, **changes: str) -> Path:

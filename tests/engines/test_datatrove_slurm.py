@@ -28,7 +28,7 @@ FEW = {"time": "00:05:00", "partition": "main", "mem": "1500M", "cpus-per-task":
 
 def prepared_job(folder: Path) -> tuple[Prepared, Context]:
     job = load_job(write_job(folder, "resources: {tasks: 2}\n"))
-    plan = plan_of(job, job.out_at())
+    plan = plan_of(job)
     context = Context(plan=plan, out=out_at(job.out_at()), device=job.device)
     share.prepare(context, Silence(), anew=True)
     place = folder / "job"

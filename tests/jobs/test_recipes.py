@@ -43,3 +43,18 @@ def test_the_recipe_that_needs_a_model_says_so(tmp_path):
         recipe_with("semantic_dedup", [])
     with pytest.raises(RecipeError, match=r"config\.json"):
         recipe_with("semantic_dedup", [f"embed.model={tmp_path}"])
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("import no_such_module_anywhere", "ModuleNotFoundError: No module named 'no_such_module_anywhere'"),
+        ("def broken(:", "line 1: invalid syntax"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_says_why(tmp_path, text, complaint):
+    (tmp_path / "cannot_be_loaded.py").write_text(text)
+    with pytest.raises(RecipeError) as refused:
+        find_recipe(f"{tmp_path}/cannot_be_loaded.py:MINE")
+    assert f"{tmp_path}/cannot_be_loaded.py: cannot be loaded ({complaint}); mend it" in str(refused.value)

@@ -1,18 +1,16 @@
 """Jobs on a real Slurm: the local engine's identity, whatever is cancelled, cut short or killed on the way."""
 
-import io
 import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 from slurm_cluster import SlurmCluster, slurm_cluster
+from submitted_jobs import tokenmill
 
-from tokenmill.jobs.cli import main
 from tokenmill.manifests.verify import verify
 
 pytestmark = pytest.mark.slow
@@ -31,15 +29,6 @@ PACED = Recipe("paced", (Paced(pace={pace!r}),))
 LATER = Recipe("later", (ExactDedup(), Paced(pace={pace!r})))
 BROKEN = Recipe("broken", (Loses(), ExactDedup()))
 """
-
-
-def tokenmill(*arguments: str | Path, code: int = 0) -> dict[str, Any]:
-    """What a command tells with --json."""
-    told = io.StringIO()
-    with redirect_stdout(told):
-        assert main([*map(str, arguments), "--json"]) == code
-    found: dict[str, Any] = json.loads(told.getvalue())
-    return found
 
 
 class Job:

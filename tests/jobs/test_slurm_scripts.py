@@ -82,7 +82,7 @@ def test_elements_take_the_tasks_among_them(tmp_path, capsys, resources, array):
 
 def test_no_array_is_longer_than_slurm_allows(tmp_path):
     job = load_job(write_job(tmp_path))
-    few = plan_of(job, job.out)
+    few = plan_of(job)
     many = replace(few, shards=tuple(replace(few.shards[0], index=n, name=f"s-{n}") for n in range(100_000)))
     context = Context(plan=many, out=out_at(job.out), device="cpu")
     prepared = prepare(job, many, context, tmp_path / "web-1", job.out)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -257,15 +258,11 @@ def status(job: Path, capsys: Any) -> dict[str, int]:
 @pytest.mark.slow
 def test_the_pods_that_are_described_do_the_run_though_one_dies(tmp_path, capsys, cluster):
     """The commands of all pods as processes here; what Kubernetes would do with one that fails is done by hand."""
-    more = f"environment: {{python: '{sys.executable}'}}\n"
+    more = f"environment: {{python: '{sys.executable}'}}\nmetrics: {{prometheus: web.prom, openlineage: web.jsonl}}\n"
     asked = on_volume(tmp_path, ", tasks: 2, steps: {gopher_quality: {gpus: 1, tasks: 1}}")
     job = write_job(tmp_path, asked + more, files=2)
     assert main(["submit", str(job), "--to", "kubernetes"]) == 0, capsys.readouterr()
-    starts = [
-        expanded(container(made)["command"], {"JOB_COMPLETION_INDEX": str(index)})
-        for made in cluster.objects("default", "jobs").values()
-        for index in range(made["spec"]["completions"])
-    ]
+    starts = pods_of(cluster)
     pods = [subprocess.Popen(command) for command in starts]
     try:
         pods[0].kill()
@@ -276,3 +273,34 @@ def test_the_pods_that_are_described_do_the_run_though_one_dies(tmp_path, capsys
         for running in pods:
             running.kill()
     assert Manifest.load(tmp_path / "out").identity == local_identity(job)
+    assert 'tokenmill_run_state{name="web",state="done"} 1' in (tmp_path / "web.prom").read_text()
+    events = [json.loads(line)["eventType"] for line in (tmp_path / "web.jsonl").read_text().splitlines()]
+    assert (events[0], events[-1]) == ("START", "COMPLETE") and {*events[1:-1]} <= {"RUNNING"}
+
+
+@pytest.mark.slow
+def test_a_firing_hands_its_run_to_pods_and_waits(tmp_path, capsys, cluster):
+    more = f"environment: {{python: '{sys.executable}'}}\n{SCHEDULE.replace('}', ', submit_to: kubernetes}')}"
+    job = write_job(tmp_path, on_volume(tmp_path, ", tasks: 2") + more, out='"out-{date}"', files=2)
+    fires = [sys.executable, "-m", "tokenmill.jobs", "fire", str(job), "--at", "2026-11-03T02:00Z"]
+    with subprocess.Popen(fires) as firing:
+        until = time.monotonic() + 60
+        while not cluster.objects("default", "jobs"):
+            assert time.monotonic() < until and firing.poll() is None
+            time.sleep(0.2)
+        (made,) = cluster.objects("default", "jobs").values()
+        made["status"] = {"active": 2, "ready": 2}
+        pods = [subprocess.Popen(command) for command in pods_of(cluster)]
+        assert [pod.wait(timeout=120) for pod in pods] == [0, 0]
+        made["status"] = {"succeeded": 2, "conditions": [{"type": "Complete", "status": "True"}]}
+        assert firing.wait(60) == 0
+    assert Manifest.load(tmp_path / "out-2026-11-03").identity == local_identity(job)
+
+
+def pods_of(cluster: KubernetesServer) -> list[list[str]]:
+    """The command of each pod of each Job, as its kubelet would read it."""
+    return [
+        expanded(container(made)["command"], {"JOB_COMPLETION_INDEX": str(index)})
+        for made in cluster.objects("default", "jobs").values()
+        for index in range(made["spec"]["completions"])
+    ]

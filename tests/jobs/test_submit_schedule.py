@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from submitted_jobs import write_job
+from submitted_jobs import manifests, refusal, rendered, write_job
 
 from tokenmill.jobs.cli import main
 
@@ -74,3 +74,68 @@ def test_another_job_file_of_the_same_name_does_not_take_its_place_until_that_is
     assert str(first) in (tmp_path / "state" / "web-schedule-crontab" / "fire.sh").read_text()
     assert main(["cancel", str(first)]) == 0
     assert main(["submit", str(second), "--to", "crontab"]) == 0
+
+
+ON_SLURM = '{cron: "0 3 * * *", start: 2026-11-01, submit_to: slurm}'
+
+
+def test_who_hands_the_run_on_asks_for_little_itself(tmp_path, capsys):
+    asked = (
+        "resources: {tasks: 9, cpus: 8, gpus: 1, memory: 4GB, time: 1h, partition: p, steps: {exact_dedup: {cpus: 2}}}"
+    )
+    job = scheduled(tmp_path, ON_SLURM)
+    job.write_text(job.read_text() + asked)
+    lines = rendered(job, "slurm", capsys)["files"]["scrontab"].splitlines()
+    assert [line for line in lines if line.startswith("#SCRON") and "output" not in line] == [
+        "#SCRON --job-name=web",
+        "#SCRON --cpus-per-task=1",
+        "#SCRON --mem=3815M",
+        "#SCRON --partition=p",
+        "#SCRON --open-mode=append",
+    ]
+    assert "fire" in rendered(job, "crontab", capsys)["files"]["fire.sh"]  # which would refuse `tasks` otherwise
+    assert capsys.readouterr().err == "", "nothing is told of keys that the run heeds"
+
+
+@pytest.mark.parametrize(
+    ("to", "schedule", "more", "complaint"),
+    [
+        ("crontab", ON_SLURM, "engine: {name: spark}", "engine.name: spark is not what --to slurm starts"),
+        ("crontab", ON_SLURM, "resources: {image: i}", "resources.image: counts for nothing on slurm"),
+        ("crontab", ON_SLURM.replace("slurm", "kubernetes"), "", "resources.image: a pod needs one"),
+        ("slurm", ON_SLURM.replace("slurm", "airflow"), "", "schedule.submit_to: "),
+        ("spark", ON_SLURM, "engine: {name: spark, master: operator}", "driver makes the run of each firing itself"),
+    ],
+)
+def test_a_run_that_cannot_be_handed_on_is_refused_when_it_is_scheduled(
+    tmp_path, capsys, to, schedule, more, complaint
+):
+    job = scheduled(tmp_path, schedule)
+    job.write_text(f"{job.read_text()}{more}\n")
+    assert complaint in refusal(job, to, capsys)
+
+
+def test_a_pod_that_hands_runs_on_needs_an_account(tmp_path, capsys):
+    resources = f"resources: {{image: i, volumes: [{{claim: c, path: '{tmp_path}'}}], gpus: 1"
+    job = scheduled(tmp_path, ON_SLURM.replace("slurm", "kubernetes"))
+    text = job.read_text()
+    job.write_text(f"{text}{resources}}}\n")
+    assert "resources.service_account: a pod that fires asks Kubernetes" in refusal(job, "kubernetes", capsys)
+    job.write_text(f"{text}{resources}, service_account: fires}}\n")
+    (cron_job,) = manifests(rendered(job, "kubernetes", capsys))
+    pod = cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == "fires" and "automountServiceAccountToken" not in pod
+    assert pod["containers"][0]["resources"] == {"requests": {"cpu": "1"}}
+
+
+def test_secrets_need_not_be_here_when_it_is_scheduled(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("HUSH", raising=False)
+    job = scheduled(tmp_path, ON_SLURM)
+    job.write_text(job.read_text() + "environment: {setup: ['export HUSH=$(cat /dev/null)'], secrets: [HUSH]}\n")
+    assert "HUSH is not set" in rendered(job, "crontab", capsys)["files"]["fire.sh"]
+
+
+def test_a_state_at_a_url_cannot_hold_what_firings_submit(tmp_path, capsys):
+    job = scheduled(tmp_path, ON_SLURM, state="s3://bucket/state")
+    assert main(["fire", str(job), "--at", "2026-11-01T03:00Z"]) == 2
+    assert "state: s3://bucket/state; a submission's scripts" in capsys.readouterr().err

@@ -279,7 +279,8 @@ LOCAL_CONF = "{spark.ui.enabled: 'false', spark.driver.memory: 1g, spark.driver.
 @pytest.mark.slow
 @needs_spark
 def test_spark_submit_does_the_run_in_the_background(tmp_path, capsys):
-    job = write_job(tmp_path, spark(master="'local[2]'", conf=LOCAL_CONF), files=2)
+    metrics = "metrics: {prometheus: web.prom, openlineage: web.jsonl}\n"
+    job = write_job(tmp_path, spark(master="'local[2]'", conf=LOCAL_CONF) + metrics, files=2)
     assert main(["submit", str(job), "--to", "spark"]) == 0, capsys.readouterr()
     told = ended(job, capsys)
     log = (tmp_path / "state" / "web-1" / "logs" / "driver.log").read_text()
@@ -287,6 +288,19 @@ def test_spark_submit_does_the_run_in_the_background(tmp_path, capsys):
     assert Manifest.load(tmp_path / "out").identity == local_identity(job)
     assert main(["logs", str(job)]) == 0
     assert "identity" in capsys.readouterr().out
+    assert 'tokenmill_run_state{name="web",state="done"} 1' in (tmp_path / "web.prom").read_text()
+    events = [json.loads(line)["eventType"] for line in (tmp_path / "web.jsonl").read_text().splitlines()]
+    assert (events[0], events[-1]) == ("START", "COMPLETE") and {*events[1:-1]} <= {"RUNNING"}
+
+
+@pytest.mark.slow
+@needs_spark
+def test_a_firing_hands_its_run_to_spark_submit_and_waits(tmp_path, capsys):
+    schedule = SCHEDULE.replace("}", ", submit_to: spark}")
+    job = write_job(tmp_path, spark(master="'local[2]'", conf=LOCAL_CONF) + schedule, out='"out-{date}"', files=2)
+    assert main(["fire", str(job), "--at", "2026-11-03T02:00Z"]) == 0, capsys.readouterr()
+    assert "web-1 handed to spark" in capsys.readouterr().err
+    assert Manifest.load(tmp_path / "out-2026-11-03").identity == local_identity(job)
 
 
 @pytest.mark.slow

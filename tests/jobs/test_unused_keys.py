@@ -14,8 +14,6 @@ SCHEDULED = {"out": '"out-{date}"'}
 @pytest.mark.parametrize(
     ("to", "more", "key"),
     [
-        ("slurm", "metrics: {prometheus: web.prom}", "metrics.prometheus"),
-        ("airflow", "metrics: {openlineage: events}", "metrics.openlineage"),
         ("slurm", "resources: {image: i}", "resources.image"),
         ("slurm", "environment: {archive: e.tar.gz, python: /p}", "environment.archive"),
         ("airflow", "resources: {volumes: [{claim: c, path: /d}]}", "resources.volumes"),
@@ -57,3 +55,9 @@ def test_every_key_of_the_table_is_one_of_the_job_file(tmp_path):
         for key in row.keys:
             found = [*unused_keys._given(job, key)]  # a key that there is not would raise AttributeError
             assert bool(found) == (key in GIVEN), key
+
+
+@pytest.mark.parametrize("to", ["slurm", "airflow"])
+def test_a_port_for_metrics_is_refused_where_a_run_is_many_processes(tmp_path, capsys, to):
+    job = write_job(tmp_path, "metrics: {prometheus: ':9400'}\n")
+    assert "metrics.prometheus: :9400: a run on " in refusal(job, to, capsys)

@@ -1,8 +1,8 @@
 """The Dask engine: Dask says where and when tasks run, and its p2p shuffle moves narrow rows.
 
-A shard is one future, in which the same function as everywhere reads and writes files with pyarrow. Errors of ours
-come back as values: Dask is not asked to try again what no further try can mend. A dead worker's tasks are Dask's own
-to repeat, on the others. Workers need this package, and the paths of the run; one thread each is best.
+A future is a shard, or some of many, in which the same function as everywhere reads and writes files with pyarrow.
+Errors of ours come back as values: Dask is not asked to try again what no further try can mend. A dead worker's tasks
+are Dask's own to repeat, on the others. Workers need this package, and the paths of the run; one thread each is best.
 """
 
 import logging
@@ -22,7 +22,7 @@ from dask.delayed import delayed
 from tokenmill.core.errors import EngineError, TokenmillError
 from tokenmill.engines.context import Context
 from tokenmill.engines.dask_shuffle import shuffled
-from tokenmill.engines.dask_worker import HoldContext, decide, run_one, token_of
+from tokenmill.engines.dask_worker import HoldContext, Told, decide, run_some, token_of
 from tokenmill.engines.in_task import Outcome, first_failure
 from tokenmill.engines.pool import POLL_S, TRIES
 from tokenmill.engines.reduce import ReduceTask
@@ -32,6 +32,8 @@ from tokenmill.engines.workers import Done, News
 
 CONNECT_S = 30
 _distributed: Any = distributed  # typed in parts
+AHEAD = 3  # futures for each worker of our own: while one is told of, the next runs
+FUTURES_PER_WORKER = 64  # in a phase: a future costs 10 to 20 ms of the scheduler and of the worker that has it
 AT_ONCE = 10_000  # futures with a scheduler: enough for it to call more workers, and a bound to what it keeps
 
 
@@ -82,58 +84,66 @@ class DaskWorkers:
         self._open.close()
 
     def run(self, tasks: Sequence[Task], done: Done, news: News) -> None:
-        """As Workers.run: a future for each."""
+        """As Workers.run: a future for each, or for some of many."""
+        many = FUTURES_PER_WORKER * max(1, len(self._client.nthreads()))
+        # Dealt in turn: neighbours are often of one size.
+        groups = [range(place, len(tasks), many) for place in range(min(many, len(tasks)))]
 
-        def start(number: int) -> Any:
+        def start(group: range) -> Any:
             # Of this driver alone: a scheduler may still know the tasks of one that died.
-            key = f"{type(tasks[number]).__name__}-{self._token}-{uuid.uuid4().hex}"
-            return self._client.submit(run_one, self._token, tasks[number], key=key, pure=False)
+            key = f"{type(tasks[group[0]]).__name__}-{self._token}-{uuid.uuid4().hex}"
+            return self._client.submit(run_some, self._token, [tasks[n] for n in group], key=key, pure=False)
 
-        self._all(tasks, start, self._own or AT_ONCE, done, news)
+        self._all(tasks, groups, start, AHEAD * self._own if self._own else AT_ONCE, done, news)
 
     def reduce(self, tasks: Sequence[ReduceTask], done: Done, news: News) -> None:
-        """As Shuffling.reduce: a task for each emitter, Dask's shuffle, then one for each of `tasks`."""
-        partitions = shuffled(self._context, self._token, tasks)
+        """As Shuffling.reduce: some tasks that send, Dask's shuffle, then one for each of `tasks`."""
+        partitions = shuffled(self._context, self._token, tasks, len(self._client.nthreads()))
         deciding = [delayed(decide)(self._token, t, p) for t, p in zip(tasks, partitions, strict=True)]
         futures = self._client.compute(deciding)
-        self._all(tasks, lambda number: futures[number], len(tasks), done, news)
+        groups = [range(number, number + 1) for number in range(len(tasks))]
+        self._all(tasks, groups, lambda group: futures[group[0]], len(tasks), done, news)
 
     def _all(
         self,
         tasks: Sequence[Task],
-        start: Callable[[int], Any],
+        groups: Sequence[range],
+        start: Callable[[range], Any],
         at_once: int,
         done: Done,
         news: News,
     ) -> None:
-        """`start` all, `at_once` of them at a time, and hear of each on this thread."""
+        """`start` all groups of tasks, `at_once` of them at a time, and hear of each on this thread."""
         ended: SimpleQueue[int] = SimpleQueue()
         futures: dict[int, Any] = {}
         failures: dict[int, TokenmillError] = {}
-        waiting = iter(range(len(tasks)))
+        waiting = iter(range(len(groups)))
 
         def next_one() -> None:
-            number = next(waiting, None)
-            if number is not None and not any(isinstance(f, EngineError) for f in failures.values()):
-                futures[number] = start(number)
-                futures[number].add_done_callback(lambda _: ended.put(number))
+            place = next(waiting, None)
+            if place is not None and not any(isinstance(f, EngineError) for f in failures.values()):
+                futures[place] = start(groups[place])
+                futures[place].add_done_callback(lambda _: ended.put(place))
 
         try:
             for _ in range(at_once):
                 next_one()
             while futures:
                 try:
-                    number = ended.get(timeout=POLL_S)
+                    place = ended.get(timeout=POLL_S)
                 except Empty:
                     news({})
                     continue
-                outcome, counts = self._result(futures.pop(number), tasks[number])
-                self.peak_bytes = max(self.peak_bytes, outcome.peak_bytes)
-                news(counts)
-                if outcome.receipt is not None:
-                    done(number, outcome.receipt)
-                elif outcome.error is not None:
-                    failures[number] = outcome.error
+                group = groups[place]
+                for number, (outcome, counts) in zip(
+                    group, self._result(futures.pop(place), tasks, group), strict=False
+                ):
+                    self.peak_bytes = max(self.peak_bytes, outcome.peak_bytes)
+                    news(counts)
+                    if outcome.receipt is not None:
+                        done(number, outcome.receipt)
+                    elif outcome.error is not None:
+                        failures[number] = outcome.error
                 next_one()
         finally:
             if futures:
@@ -141,21 +151,23 @@ class DaskWorkers:
         if failures:
             raise first_failure(failures)
 
-    def _result(self, future: Any, task: Task) -> tuple[Outcome, dict[str, int]]:
-        """What came of one future; what Dask itself could not do is an EngineError that names the task."""
+    def _result(self, future: Any, tasks: Sequence[Task], group: range) -> list[Told]:
+        """What came of one future; what Dask itself could not do is an EngineError that names the first task of it."""
+        what = tasks[group[0]].describe(self._context)
+        if len(group) > 1:
+            what += f" or one of {len(group) - 1} others"
         try:
-            outcome, counts = future.result()
+            told: list[Told] = future.result()
         except distributed.KilledWorker as error:
-            what = task.describe(self._context)
-            told = (
+            said = (
                 f"{what}: the worker died, {error.allowed_failures + 1} times; "
                 "give it more memory or look at that input, then run the same command again"
             )
-            return Outcome(None, EngineError(told), 0), {}
         except Exception as error:
-            told = f"{task.describe(self._context)}: Dask failed ({_reason(error)}); then run the same command again"
-            return Outcome(None, EngineError(told), 0), {}
-        return outcome, counts
+            said = f"{what}: Dask failed ({_reason(error)}); then run the same command again"
+        else:
+            return told
+        return [(Outcome(None, EngineError(said), 0), {})]
 
     def _connected(self) -> AbstractContextManager[Any]:
         if isinstance(self._scheduler, distributed.Client):

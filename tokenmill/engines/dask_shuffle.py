@@ -22,13 +22,17 @@ from tokenmill.engines.shuffle import PACKED, send
 _frames: Any = dask.dataframe  # typed in parts
 _BYTES = pd.ArrowDtype(pa.large_binary())
 SENDERS = 1_000  # tasks that send, at most
+EACH_PARTITION, EACH_WORKER = 4, 4  # senders: of 64 MB or less, and enough that no worker waits long for the last
 _RANGE = "_partitions"  # the column by which Dask's shuffle puts a row into a partition
 
 
-def shuffled(context: Context, token: str, tasks: Sequence[ReduceTask]) -> list[Any]:
-    """The rows of each of `tasks`, which are of one round, as a delayed DataFrame; nothing runs yet."""
+def shuffled(context: Context, token: str, tasks: Sequence[ReduceTask], workers: int) -> list[Any]:
+    """The rows of each of `tasks`, which are of one round, as a delayed DataFrame; nothing runs yet.
+
+    Small shards are sent many at a time: a sender costs Dask some 5 ms, whatever it sends.
+    """
     emitters = len(context.emitters(context.verdict(tasks[0].segment, tasks[0].barrier)))
-    each = -(-emitters // SENDERS)
+    each = -(-emitters // min(SENDERS, max(EACH_PARTITION * len(tasks), EACH_WORKER * workers)))
     some = [range(start, min(start + each, emitters)) for start in range(0, emitters, each)]
     with dask.config.set({"dataframe.shuffle.method": "p2p"}):
         sent = _frames.from_map(_Sent(token, tuple(tasks)), some, meta=_frame([]), enforce_metadata=False)

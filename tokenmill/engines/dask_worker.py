@@ -5,12 +5,14 @@ import hashlib
 import pickle
 import signal
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import distributed
 import pandas as pd
 import pyarrow as pa
 
+from tokenmill.core.errors import EngineError
 from tokenmill.engines.context import Context
 from tokenmill.engines.in_task import Outcome, run_task, settle
 from tokenmill.engines.reduce import ReduceTask
@@ -54,17 +56,27 @@ def held(token: str) -> Context:
     return found
 
 
-def run_one(token: str, task: Task) -> Told:
+def run_some(token: str, tasks: Sequence[Task]) -> list[Told]:
+    """How each ended, up to the first that the engine must answer for."""
     context = held(token)
     settle(context)
-    counts: Counter[str] = Counter()
-    outcome = run_task(context, task, counts.update)
-    return outcome, dict(counts)
+    told: list[Told] = []
+    for task in tasks:
+        told.append(_run(context, task))
+        if isinstance(told[-1][0].error, EngineError):
+            break
+    return told
 
 
-def decide(token: str, task: ReduceTask, partition: pd.DataFrame) -> Told:
+def decide(token: str, task: ReduceTask, partition: pd.DataFrame) -> list[Told]:
     """One range of keys, whose rows Dask has brought here."""
     columns = {"range": pa.nulls(len(partition), pa.int32())}
     columns |= {name: pa.array(partition[name], pa.large_binary()) for name in ("rows", "failure")}
     packed = pa.RecordBatch.from_pydict(columns)
-    return run_one(token, DecideTask(task=task, packed=[packed], inputs=task.inputs))
+    return run_some(token, [DecideTask(task=task, packed=[packed], inputs=task.inputs)])
+
+
+def _run(context: Context, task: Task) -> Told:
+    counts: Counter[str] = Counter()
+    outcome = run_task(context, task, counts.update)
+    return outcome, dict(counts)

@@ -126,3 +126,17 @@ def read_ticket(context: Context, station: int) -> Phase:
             f"{context.out.uri}: the stations before {station} ({name}) are not closed; run those first"
         ) from error
     return phase
+
+
+class StationReceipts:
+    """How many of a station's tasks have a receipt: by one listing, without reading any."""
+
+    def __init__(self, context: Context, station: int) -> None:
+        """Raises EngineError for a station that may not begin yet."""
+        self._context = context
+        self.phase = read_ticket(context, station)
+        tasks = self.phase.tasks
+        self._folder = tasks[0].receipt(context).rpartition("/")[0] if tasks else ""
+
+    def count(self) -> int:
+        return len(self._context.out.names(self._folder)) if self._folder else 0

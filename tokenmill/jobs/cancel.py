@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from tokenmill.jobs.console import show
+from tokenmill.jobs.handing_over import target_named
 from tokenmill.jobs.submission import find_submission
-from tokenmill.jobs.submit import target_named
 from tokenmill.jobs.submit_schedule import scheduler_named
 
 

@@ -18,7 +18,7 @@ import typer
 
 from tokenmill.core.errors import EngineError, RecipeError
 from tokenmill.jobs.console import show, warn
-from tokenmill.jobs.fire_run import check_recipe, run_firing
+from tokenmill.jobs.fire_run import check_recipe, run_firing, submissions_folder
 from tokenmill.jobs.fire_steps import Steps
 from tokenmill.jobs.firing import Firing, FiringBook, held, holder_of
 from tokenmill.jobs.job_file import JobFile, load_job
@@ -50,6 +50,8 @@ def command(
     if asked.schedule is None:
         raise RecipeError(f"{job}: has no `schedule`; add one, or use `tokenmill run` or `submit`")
     check_scheduled(asked)
+    if asked.schedule.submit_to is not None:
+        submissions_folder(asked)  # before anything is taken
     due = moment(at, asked.schedule.timezone) if at is not None else None
     check_recipe(asked)
     if asked.schedule.current is not None:
@@ -61,7 +63,7 @@ def command(
                 asked,
                 FiringBook(state, asked.name),
                 due,
-                run=lambda firing: run_firing(asked, firing, quiet=as_json),
+                run=lambda firing: run_firing(asked, job, firing, quiet=as_json),
                 now=lambda: datetime.now(UTC),
                 anew=anew,
             )

@@ -9,8 +9,10 @@ from datetime import datetime
 
 from tokenmill.core.errors import DataError, RecipeError
 from tokenmill.jobs.console import warn
+from tokenmill.jobs.fire_run import submissions_folder
 from tokenmill.jobs.firing import Firing, FiringBook, Link
 from tokenmill.jobs.firing_out import check_out, clear_out, has_made
+from tokenmill.jobs.handing_over import check_alone
 from tokenmill.jobs.job_file import JobFile, Schedule
 from tokenmill.jobs.places import out_at
 from tokenmill.jobs.schedule import zone
@@ -99,8 +101,10 @@ class Steps:
     def give_up(self, firing: Firing) -> None:
         """Remove what an unfinished firing made, if it is its own, and forget it.
 
-        Raises RecipeError if its run is there, finished.
+        Raises RecipeError if its run is there, finished; EngineError if a submission is still at work on it.
         """
+        if self._schedule.submit_to is not None:
+            check_alone(submissions_folder(self.job), firing.out)
         if has_made(self.job, firing):
             raise RecipeError(
                 f"{firing.out}: the run of the firing of {firing.due.isoformat()} is finished; without --anew it is "

@@ -21,7 +21,8 @@ environment:
    archive: packed-env.tar.gz}
 retries: 3
 state: .web-daily                # submissions, scripts, logs, what firings took; default: .NAME beside the job file
-schedule: {cron: "0 3 * * *", start: 2026-11-01, catch_up: all, only_new: true, chain_index: true, current: runs/now}
+schedule: {cron: "0 3 * * *", start: 2026-11-01, catch_up: all, only_new: true, chain_index: true, current: runs/now,
+           submit_to: slurm}
 metrics: {prometheus: web.prom, openlineage: "http://127.0.0.1:5000"}
 
 Paths are relative to the job file. Whatever stands under `secrets` is a name, never a value.
@@ -202,6 +203,7 @@ class Schedule(_Model):
     only_new: bool = True  # inputs that no earlier run took
     chain_index: bool = False  # each run leaves an index, and is deduplicated against those of the runs before
     current: Text | None = None  # the pointer to the newest verified run
+    submit_to: Literal["slurm", "kubernetes", "spark"] | None = None  # who works at the run, while the firing waits
 
 
 class Metrics(_Model):

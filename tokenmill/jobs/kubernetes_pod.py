@@ -51,7 +51,7 @@ def pod_template(job: JobFile, arguments: list[str], resources: StationResources
     if job.resources.service_account:
         spec["serviceAccountName"] = job.resources.service_account
     else:
-        spec["automountServiceAccountToken"] = False  # it never asks Kubernetes anything
+        spec["automountServiceAccountToken"] = False  # without an account it has nothing to ask Kubernetes
     if resources.time_s is not None:
         spec["activeDeadlineSeconds"] = resources.time_s  # of the pod: SIGTERM, and another goes on
     if job.resources.volumes:

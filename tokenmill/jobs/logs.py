@@ -7,9 +7,9 @@ import typer
 
 from tokenmill.core.errors import RecipeError
 from tokenmill.jobs.console import show
+from tokenmill.jobs.handing_over import target_named
 from tokenmill.jobs.prepared import Log, Part
 from tokenmill.jobs.submission import Submission, find_submission
-from tokenmill.jobs.submit import target_named
 from tokenmill.jobs.submit_cron import LOG as FIRE_LOG
 from tokenmill.jobs.submit_schedule import CRONS
 from tokenmill.manifests.key_errors import nearest

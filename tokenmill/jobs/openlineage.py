@@ -70,8 +70,17 @@ class OpenLineage:
     """
 
     def __init__(
-        self, place: str, plan: Plan, out: str, *, name: str, engine: str, due: datetime | None = None
+        self,
+        place: str,
+        plan: Plan,
+        out: str,
+        *,
+        name: str,
+        engine: str,
+        due: datetime | None = None,
+        joins: bool = False,
     ) -> None:
+        """`joins`: a run that somebody else has begun."""
         self._url = _endpoint(place) if "://" in place else None
         self._file = Path(place) if self._url is None else None
         if self._file is not None and not self._file.absolute().parent.is_dir():
@@ -84,7 +93,7 @@ class OpenLineage:
         self._schema = schema_of(Context(plan=plan, out=out_at(out)).documents)
         self.failures = 0
         self._last = time.monotonic()
-        self._tell("START", self._outputs(None))
+        self._tell("RUNNING" if joins else "START", self._outputs(None))
 
     def phase(self, name: str, tasks: int, already: int, total_bytes: int) -> None:
         if not self.failures and time.monotonic() - self._last > RUNNING_EVERY_S:

@@ -10,6 +10,7 @@ from tokenmill.engines.context import Context
 from tokenmill.engines.plan import Plan
 from tokenmill.jobs.places import out_at, scratch_folder
 from tokenmill.jobs.prepared import PLAN
+from tokenmill.jobs.watch import Watch
 from tokenmill.kernels.device import Device
 from tokenmill.manifests.checked_json import write_whole
 
@@ -23,16 +24,25 @@ class _Settled:
     out: str
     device: Device
     assets: str | None
+    watch: Watch | None
 
 
-def write_plan(folder: Path, plan: Plan, out: str, device: Device, assets: str | None = None) -> None:
+def write_plan(
+    folder: Path, plan: Plan, out: str, device: Device, assets: str | None = None, watch: Watch | None = None
+) -> None:
     """Write `folder`/plan.pickle. The steps of a user's file are imported again from where it lies."""
-    settled = _Settled(_foreign_folders(plan), pickle.dumps(plan), out, device, assets)
+    settled = _Settled(_foreign_folders(plan), pickle.dumps(plan), out, device, assets, watch)
     write_whole(folder / PLAN, pickle.dumps(settled))
 
 
 def read_plan(folder: Path) -> Context:
     """Raises RecipeError for a folder without one, or one of another version of this package."""
+    context, _ = read_watched(folder)
+    return context
+
+
+def read_watched(folder: Path) -> tuple[Context, Watch | None]:
+    """With who is to be told of the run. Raises as `read_plan`."""
     try:
         settled: _Settled = pickle.loads((folder / PLAN).read_bytes())
         sys.path[:0] = [path for path in settled.modules if path not in sys.path]
@@ -43,9 +53,9 @@ def read_plan(folder: Path) -> Context:
         raise RecipeError(
             f"{folder / PLAN}: not a plan of this version ({error}); submit the job again from the version that runs it"
         ) from error
-    return Context(
-        plan=plan, out=out_at(settled.out), device=settled.device, assets=settled.assets, scratch=scratch_folder()
-    )
+    out = out_at(settled.out)
+    context = Context(plan=plan, out=out, device=settled.device, assets=settled.assets, scratch=scratch_folder())
+    return context, settled.watch
 
 
 def _foreign_folders(plan: Plan) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 The file is written whole, at the end of each phase and at least every WRITE_EVERY_S seconds. An endpoint lives as long
 as the run: what must be seen afterwards (the last success) needs the file. Counters begin at 0 with each run, and count
-what this process saw: a resumed run does not read again what is done. No label ever holds a document's text or id.
+what this process saw: a resumed run does not read again what is done. A run of many processes, each of which joins it
+for a while, has no counters and no times of phases: nobody sees them whole. No label ever holds a document's text or
+id.
 """
 
 import os
@@ -35,11 +37,13 @@ class Prometheus:
     Raises RecipeError for a folder that is not there, or an address that cannot be had.
     """
 
-    def __init__(self, place: str, labels: Labels) -> None:
+    def __init__(self, place: str, labels: Labels, *, joins: float | None = None) -> None:
+        """`joins`: when the run began, in seconds since 1970, where this process has a part of it alone."""
         self._labels = labels
         self._lock = threading.Lock()
         self._began = self._phase_began = self._written = time.monotonic()
-        self._started = time.time()
+        self._joins = joins is not None
+        self._started = joins if joins is not None else time.time()
         self._state, self._ended_s = "running", 0.0
         self._name, self._counts = "", Counter[str]()
         self._phases: dict[str, dict[str, float]] = {}
@@ -99,7 +103,7 @@ class Prometheus:
             self._leave_phase()
             self._name = ""
             self._state, self._manifest = "done", manifest
-            self._ended_s = time.monotonic() - self._began
+            self._ended_s = self._so_far_s()
             mine = f'name="{escaped(self._labels["name"])}"'
             self._lasting = [line for line in self._lasting if mine not in line or "_run_last_" not in line]
             done = "tokenmill_run_last_success_timestamp_seconds"
@@ -111,7 +115,7 @@ class Prometheus:
             self._leave_phase()
             self._name = ""
             self._state = "failed"
-            self._ended_s = time.monotonic() - self._began
+            self._ended_s = self._so_far_s()
         self._write()
 
     def text(self) -> str:
@@ -120,21 +124,27 @@ class Prometheus:
             lines = Samples(self._labels["name"])
             lines.add("tokenmill_run_info", 1, recipe=self._labels["recipe"], engine=self._labels["engine"])
             lines.add("tokenmill_run_start_timestamp_seconds", self._started)
-            lines.add("tokenmill_run_seconds", self._ended_s or time.monotonic() - self._began)
+            lines.add("tokenmill_run_seconds", self._ended_s or self._so_far_s())
             for state in ("running", "done", "failed"):
                 lines.add("tokenmill_run_state", int(state == self._state), state=state)
             for name, phase in self._phases.items():
-                running = time.monotonic() - self._phase_began if name == self._name else 0.0
-                lines.add("tokenmill_phase_seconds", phase["seconds"] + running, phase=name)
+                if not self._joins:
+                    running = time.monotonic() - self._phase_began if name == self._name else 0.0
+                    lines.add("tokenmill_phase_seconds", phase["seconds"] + running, phase=name)
                 lines.add("tokenmill_tasks", phase["done"], phase=name, state="done")
                 lines.add("tokenmill_tasks", phase["tasks"] - phase["done"], phase=name, state="waiting")
-            lines.add("tokenmill_task_retries_total", self._counts["retries"])
-            lines.add("tokenmill_documents_read_total", self._counts["documents"])
-            lines.add("tokenmill_bytes_read_total", self._counts["bytes"])
+            if not self._joins:
+                lines.add("tokenmill_task_retries_total", self._counts["retries"])
+                lines.add("tokenmill_documents_read_total", self._counts["documents"])
+                lines.add("tokenmill_bytes_read_total", self._counts["bytes"])
             lines.add("tokenmill_metrics_errors_total", self._errors)
             if self._manifest is not None:
                 _add_totals(lines, self._manifest)
             return lines.text(self._lasting)
+
+    def _so_far_s(self) -> float:
+        """Of the run; by the clock where others began it."""
+        return time.time() - self._started if self._joins else time.monotonic() - self._began
 
     def _leave_phase(self) -> None:
         now = time.monotonic()

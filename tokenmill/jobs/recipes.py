@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from tokenmill import pipelines
-from tokenmill.core.errors import RecipeError
+from tokenmill.core.errors import RecipeError, TokenmillError
 from tokenmill.core.recipe import Recipe
 from tokenmill.jobs.overrides import with_overrides
 from tokenmill.pipelines.semantic_dedup import semantic_dedup_recipe
@@ -66,7 +66,17 @@ def _from_file(path: Path, constant: str) -> Recipe:
         del sys.modules[path.stem]  # another recipe file of that name, which this process was asked for before
     # Workers import the user's stages by module name: spawn hands them this path too.
     sys.path.insert(0, str(path.parent.resolve()))
-    module = importlib.import_module(path.stem)
+    try:
+        module = importlib.import_module(path.stem)
+    except TokenmillError:
+        raise
+    except Exception as error:
+        where = (
+            f"line {error.lineno}: {error.msg}"
+            if isinstance(error, SyntaxError)
+            else f"{type(error).__name__}: {error}"
+        )
+        raise RecipeError(f"{path}: cannot be loaded ({where}); mend it, or install what it imports") from error
     recipe = getattr(module, constant, None)
     if not isinstance(recipe, Recipe):
         names = [n for n, v in vars(module).items() if isinstance(v, Recipe)]

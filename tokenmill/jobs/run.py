@@ -97,16 +97,7 @@ def run_recipe(
     else:
         check_apart(sources, out)
         inputs = find_sources(sources)
-    index, indexed = find_index(recipe, list(against))
-    plan = make_plan(
-        recipe,
-        inputs.sources,
-        open_uri,
-        parents=[*inputs.parents, *indexed],
-        index=index,
-        overrides=overrides or [],
-        facts=facts,
-    )
+    plan = plan_over(recipe, inputs, against, overrides or [], facts)
     if plan_only:
         show(_plan_facts(plan), as_json, _plan_text(plan))
         return None
@@ -127,6 +118,19 @@ def run_recipe(
         told = {"identity": manifest.identity, "recipe": manifest.recipe, "totals": manifest.totals, "out": out}
         show(told, as_json, funnel(manifest, out))
     return manifest
+
+
+def plan_over(
+    recipe: Recipe,
+    inputs: Inputs,
+    against: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    facts: dict[str, Any] | None = None,
+) -> Plan:
+    """With the indexes of the runs that it is deduplicated against. Raises what `find_index` and `make_plan` do."""
+    index, indexed = find_index(recipe, list(against))
+    parents = [*inputs.parents, *indexed]
+    return make_plan(recipe, inputs.sources, open_uri, parents=parents, index=index, overrides=overrides, facts=facts)
 
 
 def found_device(name: str) -> Device:

@@ -12,10 +12,10 @@ from tokenmill.core.errors import TokenmillError
 from tokenmill.engines.driver import TICKETS, ticket_name
 from tokenmill.jobs.console import show
 from tokenmill.jobs.firing import FiringBook
+from tokenmill.jobs.handing_over import target_named
 from tokenmill.jobs.places import out_at
 from tokenmill.jobs.prepared import PartStatus, State
-from tokenmill.jobs.submission import Submission, find_submission
-from tokenmill.jobs.submit import target_named
+from tokenmill.jobs.submission import RUNS, Submission, find_submission, submissions_of
 from tokenmill.manifests.manifest import FILE as MANIFEST
 from tokenmill.manifests.manifest import Manifest
 from tokenmill.manifests.store import WORK, Store, store_at
@@ -128,15 +128,28 @@ def _text(submission: Submission, facts: dict[str, Any], stations: Sequence[Stat
 
 
 def _show_schedule(submission: Submission, as_json: bool) -> None:
+    state = Path(submission.folder).parent
+    runs = state / RUNS
+    handed_on = {s.out: str(s.folder) for s in submissions_of(runs) if s.job == submission.job} if runs.is_dir() else {}
     firings = [
-        {"due": f.due.isoformat(), "status": f.status, "out": f.out, "identity": f.identity, "files": f.files}
-        for f in FiringBook(store_at(Path(submission.folder).parent), submission.job)
+        {
+            "due": f.due.isoformat(),
+            "status": f.status,
+            "out": f.out,
+            "identity": f.identity,
+            "files": f.files,
+            "submission": handed_on.get(f.out),
+        }
+        for f in FiringBook(store_at(state), submission.job)
     ]
     parts = {part.name: part.id for part in submission.parts}
     lines = [
         f"{submission.job}: {'scheduled' if parts else 'no longer scheduled'} on {submission.target}",
         *(f"  {id_}  {name}" for name, id_ in parts.items()),
     ]
-    lines += [f"  {f['due']}  {f['status']:<10} {f['files']:>9,} files  {f['out']}" for f in firings]
+    for f in firings:
+        lines.append(f"  {f['due']}  {f['status']:<10} {f['files']:>9,} files  {f['out']}")
+        if f["status"] == "unfinished" and f["submission"]:
+            lines.append(f"    next: tokenmill status {f['submission']}")
     facts = {"job": submission.job, "target": submission.target, "parts": parts, "firings": firings}
     show(facts, as_json, "\n".join(lines))

@@ -13,6 +13,7 @@ from tokenmill.jobs.prepared import Part
 from tokenmill.manifests import checked_json
 
 FILE = "submission.json"
+RUNS = "runs"  # below a scheduled job's state: what its firings submit, apart from what people do
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

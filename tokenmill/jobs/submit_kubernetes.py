@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from tokenmill.core.errors import RecipeError
-from tokenmill.jobs.job_file import JobFile
+from tokenmill.jobs.job_file import ENDPOINT, JobFile
 from tokenmill.jobs.kubectl import found, kubectl, kubectl_command
 from tokenmill.jobs.kubernetes_pod import (
     FAILURE_POLICY,
@@ -51,6 +51,9 @@ def check(job: JobFile) -> None:
     if job.engine.name != "local":
         raise RecipeError(f"engine.name: {job.engine.name}; pods work with the engine local; leave it out")
     places = {"state": job.state, "out": job.out} | {f"against: {run}": run for run in job.against}
+    if job.schedule is None:
+        told = {"metrics.prometheus": job.metrics.prometheus, "metrics.openlineage": job.metrics.openlineage}
+        places |= {key: place for key, place in told.items() if place is not None and not ENDPOINT.fullmatch(place)}
     file = job.recipe.rpartition(":")[0]
     check_reachable(job, places | {s.argument: s.path for s in job.sources} | ({"recipe": file} if file else {}))
 

@@ -6,14 +6,15 @@ A scheduler of firings has four functions, in a module `submit_TARGET.py` or on 
 import importlib
 import shlex
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from tokenmill.core.errors import RecipeError
 from tokenmill.jobs.console import show
-from tokenmill.jobs.fire_run import check_recipe
-from tokenmill.jobs.job_file import JobFile
+from tokenmill.jobs.fire_run import as_submitted, check_recipe
+from tokenmill.jobs.handing_over import target_named
+from tokenmill.jobs.job_file import Engine, JobFile, Resources
 from tokenmill.jobs.prepared import Part
 from tokenmill.jobs.schedule_check import check_scheduled
 from tokenmill.jobs.submission import FILE as SUBMISSION
@@ -49,8 +50,9 @@ def schedule_job(job: JobFile, job_file: Path, to: str, state: Path, *, dry_run:
     target = scheduler_named(to)
     folder = state / f"{job.name}-schedule-{to}"
     _check_same_file(folder, job_file)
-    files = target.render_schedule(job, job_file.absolute(), folder)
-    commands = target.schedule_commands(job, folder)
+    firing = firing_process(job, to)
+    files = target.render_schedule(firing, job_file.absolute(), folder)
+    commands = target.schedule_commands(firing, folder)
     if dry_run:
         shown = [f"# {folder / name}\n{content}" for name, content in files.items()]
         text = "\n".join([*shown, "# commands", *(shlex.join(command) for command in commands)])
@@ -58,7 +60,7 @@ def schedule_job(job: JobFile, job_file: Path, to: str, state: Path, *, dry_run:
         return
     for name, content in files.items():
         write_whole(folder / name, content.encode())
-    parts = tuple(target.schedule(job, folder))
+    parts = tuple(target.schedule(firing, folder))
     Submission(
         name=folder.name,
         target=to,
@@ -78,6 +80,43 @@ def schedule_job(job: JobFile, job_file: Path, to: str, state: Path, *, dry_run:
         "parts": [{"name": part.name, "id": part.id} for part in parts],
     }
     show(told, as_json, "\n".join(lines))
+
+
+def firing_process(job: JobFile, to: str) -> JobFile:
+    """The job as the process has it that fires: all of it, or next to nothing where it hands the run on.
+
+    Raises RecipeError for a run that could not be handed on.
+    """
+    schedule = job.schedule
+    if schedule is None or schedule.submit_to is None:
+        return job
+    if to == "spark":
+        raise RecipeError("schedule.submit_to: the operator's driver makes the run of each firing itself; leave it out")
+    run = as_submitted(job, job.out_at(datetime.combine(schedule.start, time())))
+    # Secrets need not be here yet: a line of `setup` may fetch them when it fires.
+    without_secrets = run.environment.model_copy(update={"secrets": ()})
+    target_named(schedule.submit_to).check(run.model_copy(update={"environment": without_secrets}))
+    asked = job.resources
+    if to == "kubernetes" and asked.service_account is None:
+        raise RecipeError(
+            "resources.service_account: a pod that fires asks Kubernetes for its jobs; name an account that may "
+            "create, get, list and delete jobs, list pods and read their logs"
+        )
+    kept: dict[str, Any] = {}
+    if to != "crontab":
+        kept["memory"] = asked.memory  # to verify with
+    if to in ("slurm", "airflow"):
+        kept |= {"partition": asked.partition, "account": asked.account}
+    if to == "kubernetes":
+        kept |= {key: getattr(asked, key) for key in ("image", "namespace", "service_account", "volumes")}
+    changes: dict[str, Any] = {
+        "resources": Resources(**kept),
+        "engine": Engine(),
+        "environment": job.environment.model_copy(update={"archive": None}),
+    }
+    if to in CRONS:
+        changes["retries"] = JobFile.model_fields["retries"].default
+    return job.model_copy(update=changes)
 
 
 def _check_same_file(folder: Path, job_file: Path) -> None:

@@ -13,11 +13,13 @@ from typing import Annotated, Any
 import typer
 
 from tokenmill.core.errors import RecipeError, TokenmillError
+from tokenmill.engines.driver import Progress
 from tokenmill.engines.share import close, is_closed, run_share
 from tokenmill.engines.stations import stations
 from tokenmill.jobs.console import show
-from tokenmill.jobs.plan_file import read_plan
+from tokenmill.jobs.plan_file import read_watched
 from tokenmill.jobs.progress import ConsoleProgress
+from tokenmill.jobs.watch import joined
 
 TERMINATED = 143  # 128 + SIGTERM, as shells say it
 
@@ -44,22 +46,24 @@ def command(
         raise RecipeError("give --rank and --of, or --close")
     if rank is not None and of is not None and not 0 <= rank < of:
         raise RecipeError(f"--rank {rank}: want 0..{of - 1}")
-    context = read_plan(folder)
+    context, watch = read_watched(folder)
     known = stations(context)
     if not 0 <= station < len(known):
         raise RecipeError(f"--station {station}: this job has 0..{len(known) - 1}")
     if if_open is not None and not is_closed(context, if_open - 1):
         raise RecipeError(f"{known[if_open].name}: what is before it is not closed, so nothing is done here")
     facts: dict[str, Any] = {"station": station, "name": known[station].name, "done": 0}
-    with ConsoleProgress(quiet=as_json) as console:
-        counted = Counted(console, tally)
+    with ConsoleProgress(quiet=as_json) as console, joined(watch if closing else None, context, console) as told:
+        counted = Counted(told, tally)
         try:
             with until_terminated():
                 if rank is not None and of is not None:
                     run_share(context, station, rank, of, workers=workers, progress=counted)
                 else:
                     manifest = close(context, station, workers=workers, progress=counted)
-                    facts |= {"identity": manifest.identity} if manifest is not None else {}
+                    if manifest is not None:
+                        told.finished(manifest)
+                        facts |= {"identity": manifest.identity}
         except Terminated:
             show(facts | {"done": counted.done, "terminated": True}, as_json, "stopped; what has a receipt is done")
             return TERMINATED
@@ -87,7 +91,7 @@ def until_terminated() -> Iterator[None]:
 class Counted:
     """Passes on, and counts the tasks that got a receipt in this life; in a file too, for those who outlive it."""
 
-    def __init__(self, inner: ConsoleProgress, tally: Path | None = None) -> None:
+    def __init__(self, inner: Progress, tally: Path | None = None) -> None:
         self._inner = inner
         self._tally = tally
         self.done = 0

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from tokenmill.core.errors import RecipeError
 from tokenmill.jobs.console import warn
-from tokenmill.jobs.job_file import JobFile
+from tokenmill.jobs.job_file import ENDPOINT, JobFile
 
 # Where a job goes: runs of stations, each target by itself, and Spark by its master...
 SLURM, KUBERNETES, AIRFLOW = "slurm", "kubernetes", "airflow"
@@ -39,11 +39,6 @@ class _Unused:
 
 TABLE = (
     _Unused(
-        keys=("metrics.prometheus", "metrics.openlineage"),
-        where=RUNS,
-        why="only firings of a `schedule` send any; remove it, or use `tokenmill run --metrics-file, --openlineage`",
-    ),
-    _Unused(
         keys=("resources.image", "resources.volumes"),
         where=NO_PODS,
         why="nothing runs in a pod there; remove it, and give `environment.python`",
@@ -56,7 +51,7 @@ TABLE = (
     _Unused(
         keys=("resources.tasks", "resources.at_once", "resources.steps.*"),
         where=ONE_PROCESS,
-        why="a firing is one process there, with the resources of the job; remove it, or submit without `schedule`",
+        why="a firing is one process there, with the resources of the job; remove it, or say `schedule.submit_to`",
     ),
     _Unused(
         keys=("engine.conf", "engine.deploy_mode", "engine.executor"),
@@ -140,6 +135,16 @@ def check_keys(job: JobFile, where: str) -> None:
     if told:
         words = "; ".join(f"{', '.join(keys)} ({why})" for why, keys in told.items())
         warn(f"{job.name}: not heeded on {where}: {words}")
+
+
+def check_endpoint(job: JobFile, to: str) -> None:
+    """Raises RecipeError for metrics on a port, where no one process lives as long as the run."""
+    place = job.metrics.prometheus
+    if to in (SLURM, KUBERNETES, AIRFLOW) and place is not None and ENDPOINT.fullmatch(place):
+        raise RecipeError(
+            f"metrics.prometheus: {place}: a run on {to} is many processes, and none of them could be asked for all of "
+            "it; give a file that all of them see"
+        )
 
 
 def _given(job: JobFile, pattern: str) -> Iterator[str]:

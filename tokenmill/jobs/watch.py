@@ -3,18 +3,22 @@
 What goes wrong while telling is warned about once, counted, and never ends a run.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from tokenmill.core.errors import RecipeError
+from tokenmill.core.errors import DataError, RecipeError
+from tokenmill.engines.context import Context
+from tokenmill.engines.directory import STARTED
 from tokenmill.engines.driver import Progress
 from tokenmill.engines.plan import Plan
 from tokenmill.jobs.console import warn
 from tokenmill.jobs.openlineage import OpenLineage
 from tokenmill.jobs.prometheus import Prometheus
+from tokenmill.manifests import checked_json
 from tokenmill.manifests.manifest import Manifest
 
 
@@ -62,28 +66,49 @@ class Watched:
 
 
 @contextmanager
-def watched(watch: Watch | None, plan: Plan, out: str, console: Progress) -> Iterator[Watched]:
+def watched(
+    watch: Watch | None, plan: Plan, out: str, console: Progress, *, joins: float | None = None
+) -> Iterator[Watched]:
     """The Progress to run `plan` with. An exception that leaves the block is told of, and goes on.
 
-    A place that cannot be told anything is warned about, once.
+    A place that cannot be told anything is warned about, once. `joins`: when the run began that others began and may
+    end, in seconds since 1970; None: it begins here.
     """
     with ExitStack() as stack:
         watchers: list[Watcher] = []
         if watch is not None and watch.prometheus is not None:
             labels = {"name": watch.name, "recipe": plan.recipe.name, "engine": watch.engine}
             with _warned():
-                watchers.append(stack.enter_context(Prometheus(watch.prometheus, labels)))
+                watchers.append(stack.enter_context(Prometheus(watch.prometheus, labels, joins=joins)))
         if watch is not None and watch.openlineage is not None:
             with _warned():
-                watchers.append(
-                    OpenLineage(watch.openlineage, plan, out, name=watch.name, engine=watch.engine, due=watch.due)
+                lineage = OpenLineage(
+                    watch.openlineage,
+                    plan,
+                    out,
+                    name=watch.name,
+                    engine=watch.engine,
+                    due=watch.due,
+                    joins=joins is not None,
                 )
+                watchers.append(lineage)
         try:
             yield Watched(console, watchers)
         except BaseException as error:
             for one in watchers:
                 one.failed(error)
             raise
+
+
+@contextmanager
+def joined(watch: Watch | None, context: Context, console: Progress) -> Iterator[Watched]:
+    """For one of many processes that work at a run one behind the other: what it does is told as a part of it."""
+    try:
+        began = datetime.fromisoformat(checked_json.load_from(context.out, STARTED)["started"]).timestamp()
+    except DataError:  # it is finished: nobody is told of this process's time
+        began = time.time()
+    with watched(watch, context.plan, context.out.uri, console, joins=began) as told:
+        yield told
 
 
 @contextmanager

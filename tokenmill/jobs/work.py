@@ -15,16 +15,25 @@ from typing import Annotated, Any
 
 import typer
 
-from tokenmill.core.errors import EngineError, RecipeError
+from tokenmill.core.errors import EngineError, RecipeError, TokenmillError
 from tokenmill.engines import directory
 from tokenmill.engines.context import Context
-from tokenmill.engines.share import close, is_closed, missing_tasks, prepare, read_ticket, run_missing, run_share
+from tokenmill.engines.share import (
+    StationReceipts,
+    close,
+    is_closed,
+    missing_tasks,
+    prepare,
+    run_missing,
+    run_share,
+)
 from tokenmill.engines.stations import Station, stations
 from tokenmill.jobs.console import show
 from tokenmill.jobs.lives import count_barren
-from tokenmill.jobs.plan_file import read_plan
+from tokenmill.jobs.plan_file import read_watched
 from tokenmill.jobs.progress import ConsoleProgress
 from tokenmill.jobs.task import TERMINATED, Counted, Terminated, until_terminated
+from tokenmill.jobs.watch import Watch, Watched, joined, watched
 from tokenmill.manifests.manifest import Manifest
 from tokenmill.manifests.store import WORK
 
@@ -53,14 +62,15 @@ def command(
     """Go through all stations of a submitted job in step with its other elements."""
     if not 0 <= rank < of:
         raise RecipeError(f"--rank {rank}: want 0..{of - 1}")
-    context = read_plan(folder)
+    context, watch = read_watched(folder)
     if engine is not None:
-        return _alone(context, engine, as_json)
+        return _alone(context, engine, watch, as_json)
     known = stations(context)
     mine = _numbers(stations_, known)
     closes = rank == 0 and not no_closing
     progress = ConsoleProgress(quiet=as_json)
-    element = _Element(context, rank, of, mine, closes, workers, patience, silence, Counted(progress))
+    counted = Counted(progress)
+    element = _Element(context, rank, of, mine, closes, workers, patience, silence, counted, watch)
     try:
         with until_terminated(), progress:
             element.begin()
@@ -96,6 +106,7 @@ class _Element:
         patience_s: float,
         silence_s: float,
         progress: Counted,
+        watch: Watch | None,
     ) -> None:
         self._context = context
         self._rank, self._of = rank, of
@@ -104,6 +115,7 @@ class _Element:
         self._workers = workers
         self._patience_s, self._silence_s = patience_s, silence_s
         self._progress = progress
+        self._watch = watch if closes else None
         self.at_work = False  # and not waiting
 
     @property
@@ -124,10 +136,20 @@ class _Element:
     def pass_through(self, number: int) -> None:
         """Return when station `number` is closed."""
         if number in self._mine:
-            self._work(lambda: run_share(self._context, number, self._rank, self._of, **self._means))
+            try:
+                self._work(lambda: run_share(self._context, number, self._rank, self._of, **self._means))
+            except TokenmillError as error:
+                with joined(self._watch, self._context, self._progress):
+                    raise error
         self._wait_for_the_others(number)
         if self._closes and not is_closed(self._context, number):
-            self._work(lambda: close(self._context, number, **self._means))
+            with joined(self._watch, self._context, self._progress) as told:
+                self._work(lambda: self._close(number, told))
+
+    def _close(self, number: int, told: Watched) -> None:
+        manifest = close(self._context, number, workers=self._workers, progress=told)
+        if manifest is not None:
+            told.finished(manifest)
 
     @property
     def _means(self) -> dict[str, Any]:
@@ -211,26 +233,20 @@ class _Silence:
 
 
 class _Receipts:
-    """Of one station: how many there are, by one listing and without reading any."""
+    """Of one station: whether there are more than there were."""
 
     def __init__(self, context: Context, number: int) -> None:
-        self._context = context
-        tasks = read_ticket(context, number).tasks
-        self._of = len(tasks)
-        self._folder = tasks[0].receipt(context).rpartition("/")[0] if self._of else ""
-        self._known = self._count()
+        self._receipts = StationReceipts(context, number)
+        self._known = self._receipts.count()
 
     def are_more(self, than: int = 0) -> bool:
         """Whether there are since it was asked last, beyond `than`."""
-        before, self._known = self._known, self._count()
+        before, self._known = self._known, self._receipts.count()
         return self._known > before + than
 
     def may_be_all(self) -> bool:
         """As far as their number tells, the last time that it was asked for."""
-        return self._known >= self._of
-
-    def _count(self) -> int:
-        return len(self._context.out.names(self._folder)) if self._of else 0
+        return self._known >= len(self._receipts.phase.tasks)
 
 
 def _looks(most_s: float) -> Iterator[float]:
@@ -242,12 +258,15 @@ def _looks(most_s: float) -> Iterator[float]:
         wait = min(wait * SLOWER, most)
 
 
-def _alone(context: Context, engine: str, as_json: bool) -> int:
+def _alone(context: Context, engine: str, watch: Watch | None, as_json: bool) -> int:
     """The whole plan by one driver, on the engine that this process was started in."""
     from tokenmill.engines.run import run
     from tokenmill.jobs.engines import chosen_engine
 
-    with ConsoleProgress(quiet=as_json) as progress:
+    with (
+        ConsoleProgress(quiet=as_json) as console,
+        watched(watch, context.plan, context.out.uri, console) as progress,
+    ):
         manifest = run(
             context.plan,
             context.out,
@@ -257,6 +276,7 @@ def _alone(context: Context, engine: str, as_json: bool) -> int:
             assets=context.assets,
             scratch=context.scratch,
         )
+        progress.finished(manifest)
     show({"identity": manifest.identity, "out": context.out.uri}, as_json, f"identity {manifest.identity}")
     return 0
 
