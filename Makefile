@@ -39,8 +39,9 @@ check: .venv/installed-dev
 bench: .venv-bench/installed
 	.venv-bench/bin/python benchmarks/dedup.py
 	@if [ -d "$(DATA)" ]; then .venv-bench/bin/python benchmarks/filters.py --data "$(DATA)"; \
+	.venv-bench/bin/python benchmarks/tokens.py --data "$(DATA)"; \
 	PYTHONPATH=. .venv-bench/bin/python benchmarks/dedup_quality.py --data "$(DATA)"; \
-	else echo "benchmarks/filters.py and dedup_quality.py need real documents, and $(DATA) is not there: make bench DATA=FOLDER"; fi
+	else echo "benchmarks/filters.py, tokens.py and dedup_quality.py need real documents, and $(DATA) is not there: make bench DATA=FOLDER"; fi
 
 gold: .venv/installed-dev
 	$(BIN)/python tests/test_golden.py

@@ -10,7 +10,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 
 from tokenmill.core.asset import Asset
 from tokenmill.core.errors import RecipeError
-from tokenmill.tokenize import encoder as encoder_module
+from tokenmill.tokenize import byte_bpe, library_encoder
 from tokenmill.tokenize.end_of_document import end_token
 from tokenmill.tokenize.tokenize import Tokenize, encoder_of
 
@@ -85,7 +85,8 @@ def test_a_sliced_batch_gives_the_rows_of_the_slice(tiny: Path) -> None:
 def test_ids_do_not_depend_on_how_texts_are_chunked(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["the cat", "", "sat on the mat", "the " * 50, "", "end"]
     whole = ids_of(tiny, *texts)
-    monkeypatch.setattr(encoder_module, "CHUNK_CHARS", 10)
+    monkeypatch.setattr(byte_bpe, "AT_ONCE", 10)
+    monkeypatch.setattr(library_encoder, "CHUNK_CHARS", 10)
     assert ids_of(tiny, *texts) == whole
 
 

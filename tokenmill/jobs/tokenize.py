@@ -7,11 +7,12 @@ import typer
 
 from tokenmill.core.asset import Asset
 from tokenmill.core.errors import RecipeError
+from tokenmill.jobs.console import warn
 from tokenmill.jobs.engines import chosen_engine
 from tokenmill.jobs.places import scratch_folder
 from tokenmill.jobs.run import run_recipe
 from tokenmill.manifests.asset_cache import use_assets
-from tokenmill.pipelines.tokens import HOLDOUT, TOKENS_PER_SHARD, token_facts, tokenize_recipe
+from tokenmill.pipelines.tokens import HOLDOUT, TOKENS_PER_SHARD, token_facts, tokenize_recipe, why_slow
 
 
 class Device(Enum):
@@ -45,4 +46,6 @@ def command(
     use_assets(assets, scratch_folder())
     where = chosen_engine(engine, workers=workers, master=master, scheduler=scheduler)
     recipe = tokenize_recipe(Asset.of(tokenizer), eod=eod, holdout=holdout, seed=seed, tokens_per_shard=shard_tokens)
+    if (reason := why_slow(recipe)) is not None:
+        warn(f"{tokenizer}: goes by Hugging Face tokenizers, some ten times slower than our kernel: {reason}")
     run_recipe(recipe, source, out, where, token_facts(recipe), as_json, assets=assets)

@@ -8,33 +8,16 @@ run on hold them.
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
 from tokenmill.kernels.compiled import compiled
+from tokenmill.kernels.memory import load32, load64
 
 P1 = np.uint64(0x9E3779B185EBCA87)
 P2 = np.uint64(0xC2B2AE3D27D4EB4F)
 P3 = np.uint64(0x165667B19E3779F9)
 P4 = np.uint64(0x85EBCA77C2B2AE63)
 P5 = np.uint64(0x27D4EB2F165667C5)
-
-
-def _load(result: Any) -> Any:
-    def load(typing_context: Any, data: Any, index: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            array = context.make_array(signature.args[0])(context, builder, args[0])
-            first = builder.gep(array.data, [args[1]])
-            return builder.load(builder.bitcast(first, context.get_value_type(result).as_pointer()), align=1)
-
-        return result(types.Array(types.uint8, 1, "C", readonly=data.mutable is False), types.int64), generate
-
-    return intrinsic(load)
-
-
-# One unaligned load from a uint8 array; the caller keeps index + width within the array.
-load64 = _load(types.uint64)
-load32 = _load(types.uint32)
 
 
 @njit(inline="always")

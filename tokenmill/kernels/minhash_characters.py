@@ -21,7 +21,7 @@ import numpy.typing as npt
 from numba import njit
 
 from tokenmill.kernels.compiled import compiled
-from tokenmill.kernels.hashing_xxh64 import load64
+from tokenmill.kernels.memory import load64
 from tokenmill.kernels.minhash_shingles import BASE, K1, code_point
 from tokenmill.kernels.unicode_classes import SPACE
 

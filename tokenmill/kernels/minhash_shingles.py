@@ -20,7 +20,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from tokenmill.kernels.compiled import compiled
-from tokenmill.kernels.hashing_xxh64 import load64
+from tokenmill.kernels.memory import load64
 from tokenmill.kernels.unicode_classes import WORD
 
 K1 = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, odd

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from tokenmill.kernels.compiled import compiled
 from tokenmill.kernels.hashing import data_and_offsets
-from tokenmill.kernels.hashing_xxh64 import load64
+from tokenmill.kernels.memory import load64
 from tokenmill.kernels.minhash_shingles import BASE, finish
 from tokenmill.kernels.substring_units import KINDS, read_units
 from tokenmill.kernels.substring_winnow import BLOCK, gram_of, grown, winnow

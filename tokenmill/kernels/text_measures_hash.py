@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenmill.kernels.compiled import compiled
-from tokenmill.kernels.hashing_xxh64 import load64
+from tokenmill.kernels.memory import load64
 from tokenmill.kernels.text_measures_utf8 import Integer
 
 _BEGIN = np.uint64(0x2545F4914F6CDD1D)  # any number but 0

@@ -40,6 +40,12 @@ def tokenize_recipe(
     )
 
 
+def why_slow(recipe: Recipe) -> str | None:
+    """What the kernel does not do of the recipe's tokenizer, so that the library does all of it; None where it does."""
+    step = next(s for s in recipe.steps if isinstance(s, Tokenize))
+    return encoder_of(step.tokenizer, step.eod).why_library
+
+
 def token_facts(recipe: Recipe) -> dict[str, Any]:
     """What readers of the shards must know, for the run's manifest: whose ids they are, and what ends a document."""
     step = next(s for s in recipe.steps if isinstance(s, Tokenize))

@@ -1,6 +1,6 @@
 """Turn each document's text into token ids, its end of document included.
 
-The ids are those of Hugging Face `tokenizers`, except that no text becomes a special token (see encoder.py).
+The ids are those of Hugging Face `tokenizers`, except that no text becomes a special token (see library_encoder.py).
 """
 
 from dataclasses import dataclass
@@ -37,12 +37,11 @@ class Tokenize(Stage):
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         encoder = encoder_of(self.tokenizer, self.eod)
-        texts = [text or "" for text in batch["text"].to_pylist()]
-        ids, lengths = encoder.encode(texts)
+        ids, lengths = encoder.encode(batch["text"])
         ends = np.cumsum(lengths)
         ids = np.insert(ids, ends, np.int32(encoder.eod))
-        offsets = np.zeros(len(texts) + 1, np.int64)
-        offsets[1:] = ends + np.arange(1, len(texts) + 1)
+        offsets = np.zeros(batch.num_rows + 1, np.int64)
+        offsets[1:] = ends + np.arange(1, batch.num_rows + 1)
         lists = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(ids, pa.int32()))
         return batch.append_column(IDS, lists).append_column(TOKENS, pa.array(lengths + 1))
 

@@ -1,0 +1,28 @@
+"""The table is the library's, for every code point."""
+
+import io
+
+import numpy as np
+from unicode_by_library import found_by_library
+
+from tokenmill.kernels import unicode_categories
+from tokenmill.kernels.unicode_categories import CATEGORIES, CATEGORY_NAMES, WHITE_SPACE, generate
+
+
+def test_it_is_what_the_library_finds(tmp_path):
+    made = io.BytesIO()
+    generate(made, found_by_library)
+    again = np.load(io.BytesIO(made.getvalue()), allow_pickle=False)
+    with np.load(unicode_categories.DATA, allow_pickle=False) as kept:
+        assert sorted(kept.files) == sorted(again.files)
+        for name in kept.files:
+            assert (kept[name] == again[name]).all(), name
+
+
+def test_some_code_points_by_hand():
+    names = [CATEGORY_NAMES[CATEGORIES[ord(c)]] for c in "aAǅʰ中\u03011Ⅷ½_-()«».+$^©\u00a0\u2028\n\u200d"]
+    assert names == [
+        *("Ll", "Lu", "Lt", "Lm", "Lo", "Mn", "Nd", "Nl", "No", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po"),
+        *("Sm", "Sc", "Sk", "So", "Zs", "Zl", "Cc", "Cf"),
+    ]
+    assert [chr(c) for c in np.flatnonzero(WHITE_SPACE)][:8] == [*"\t\n\v\f\r ", "\x85", "\u00a0"]
