@@ -4,7 +4,10 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +50,9 @@ ALL = Recipe("all", (
     NgramFilter(one_in=1), NgramBloom(),
 ))
 """
+
+
+TESTS = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -181,6 +187,69 @@ def test_kill_nine_of_workers_in_the_middle(monkeypatch, tmp_path):
     assert struck == ["segment 0", "same_first_word"]
     here = run_here(plan, tmp_path / "here", workers=2)
     assert (there.identity, there.facts) == (here.identity, here.facts)
+    assert verify(tmp_path / "there").problems == []
+
+
+@pytest.mark.slow
+def test_many_tasks_in_one_future_end_each_as_it_would_alone(cluster, folder, tmp_path, monkeypatch):
+    """Two futures in all: what one task of four meets is told of that one, and the others are done."""
+    monkeypatch.setattr("tokenmill.engines.dask.FUTURES_PER_WORKER", 1)
+    for n in range(6):
+        (folder / f"more{n}.txt").write_text(f"apple {n} tart and cream\n")
+    plan = make_plan(DEDUP, [lines_source(folder)], open_uri)
+    (folder / "more3.txt").rename(tmp_path / "more3.txt")
+    engine = DaskEngine(scheduler=cluster.scheduler_address)
+    with pytest.raises(DataError, match=r"more3\.txt"):
+        run(plan, LocalStore(tmp_path / "there"), engine, progress=Silence())
+    assert len([*(tmp_path / "there/_work/receipts/segment-0").iterdir()]) == 7
+    (tmp_path / "more3.txt").rename(folder / "more3.txt")
+    there = run(plan, LocalStore(tmp_path / "there"), engine, progress=Silence())
+    assert there.identity == run_here(plan, tmp_path / "here").identity
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_on_one_of_many_tasks_has_the_others_done(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("tokenmill.engines.dask.FUTURES_PER_WORKER", 1)
+    for n in range(6):
+        (folder / f"more{n}.txt").write_text("kill me once\n" if n == 3 else f"apple {n} tart and cream\n")
+    fuse = tmp_path / "fuse"
+    fuse.touch()
+    recipe = Recipe("toy", (Fragile(fuse=str(fuse)), Count()))
+    there = on_dask(recipe, folder, tmp_path / "out")
+    assert not fuse.exists()
+    assert there.identity == run_here(make_plan(recipe, [lines_source(folder)], open_uri), tmp_path / "here").identity
+    assert verify(tmp_path / "out").problems == []
+
+
+@pytest.mark.slow
+def test_kill_nine_of_the_driver_and_the_same_command_again(tmp_path, monkeypatch):
+    """With its own workers, who end with it; what has a receipt is not done again."""
+    (tmp_path / "in").mkdir()
+    for n in range(8):
+        (tmp_path / "in" / f"{n}.jsonl").write_text("".join(f'{{"text": "file {n} has {i}"}}\n' for i in range(20)))
+    (tmp_path / "pace").write_text("0.7")
+    (tmp_path / "paced_recipe.py").write_text(
+        "from paced import Paced\nfrom tokenmill.core.recipe import Recipe\n"
+        "from tokenmill.dedup.exact import ExactDedup\n"
+        f"PACED = Recipe('paced', (Paced(pace={str(tmp_path / 'pace')!r}), ExactDedup()))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
+    run_ = ["run", f"{tmp_path}/paced_recipe.py:PACED", "--source", f"{tmp_path}/in", "--workers", "2"]
+    command = [sys.executable, "-m", "tokenmill.jobs", *run_, "--out", f"{tmp_path}/there", "--engine", "dask"]
+    receipts = tmp_path / "there/_work/receipts/segment-0"
+    with subprocess.Popen(command, start_new_session=True) as driver:
+        until = time.monotonic() + 60
+        while not receipts.exists() or len([*receipts.glob("*.json")]) < 2:
+            assert time.monotonic() < until and driver.poll() is None
+            time.sleep(0.1)
+        driver.kill()
+    assert driver.returncode == -signal.SIGKILL
+    done = len([*receipts.glob("*.json")])
+    (tmp_path / "pace").unlink()
+    assert main([*run_, "--out", f"{tmp_path}/there", "--engine", "dask"]) == 0
+    assert 2 <= done < 8
+    assert main([*run_, "--out", f"{tmp_path}/here"]) == 0
+    assert Manifest.load(tmp_path / "there").identity == Manifest.load(tmp_path / "here").identity
     assert verify(tmp_path / "there").problems == []
 
 
