@@ -3,13 +3,21 @@
 import io
 
 import numpy as np
+import pytest
 from unicode_by_library import found_by_library
 
 from tokenmill.kernels import unicode_categories
 from tokenmill.kernels.unicode_categories import CATEGORIES, CATEGORY_NAMES, WHITE_SPACE, generate
 
 
-def test_it_is_what_the_library_finds(tmp_path):
+@pytest.mark.parametrize(("pattern", "names"), [(r"\p{L}", "Lu Ll Lt Lm Lo"), (r"\p{P}", "Pc Pd Ps Pe Pi Pf Po")])
+def test_letters_and_punctuation_are_what_the_library_finds(pattern, names):
+    numbers = [CATEGORY_NAMES.index(name) for name in names.split()]
+    assert np.array_equal(found_by_library(pattern), np.isin(CATEGORIES, numbers))
+
+
+@pytest.mark.slow
+def test_all_of_it_is_what_the_library_finds():
     made = io.BytesIO()
     generate(made, found_by_library)
     again = np.load(io.BytesIO(made.getvalue()), allow_pickle=False)

@@ -107,7 +107,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_kernel_gives_the_library_s_ids(tmp_path, kind):
     path, rng = tokenizer(tmp_path, **KINDS[kind]), random.Random(len(kind))
-    texts = [*AWKWARD, *("".join(rng.choices(ALPHABET, k=rng.randrange(30))) for _ in range(2_000))]
+    texts = [*AWKWARD, *("".join(rng.choices(ALPHABET, k=rng.randrange(30))) for _ in range(1_000))]
     encoder = check(path, "<eod>", texts)
     assert encoder.why_library is None
 
@@ -135,10 +135,9 @@ def test_only_texts_with_an_added_token_leave_the_kernel(tmp_path):
 
 
 @real
-@pytest.mark.parametrize("name", ENDS)
-def test_which_real_tokenizers_go_by_the_kernel(name):
-    encoder = Encoder(DATA / "tokenizers" / f"{name}.tokenizer.json", ENDS[name])
-    assert encoder.why_library == BY_LIBRARY.get(name)
+@pytest.mark.parametrize("name", BY_LIBRARY)
+def test_which_real_tokenizers_do_not_go_by_the_kernel(name):
+    assert Encoder(DATA / "tokenizers" / f"{name}.tokenizer.json", ENDS[name]).why_library == BY_LIBRARY[name]
 
 
 def real_texts(most: int) -> list[str]:
@@ -162,7 +161,8 @@ def real_texts(most: int) -> list[str]:
 @needs_text
 @pytest.mark.parametrize("name", sorted(ENDS.keys() - BY_LIBRARY.keys()))
 def test_ids_of_real_text_are_the_library_s(name):
-    check(DATA / "tokenizers" / f"{name}.tokenizer.json", ENDS[name], real_texts(300_000))
+    encoder = check(DATA / "tokenizers" / f"{name}.tokenizer.json", ENDS[name], real_texts(100_000))
+    assert encoder.why_library is None
 
 
 @real
