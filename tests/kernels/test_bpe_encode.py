@@ -108,7 +108,7 @@ def check(kernel: ByteBpe, rules: Rules, texts: Sequence[str]) -> None:
 @pytest.mark.parametrize("alphabet", ["ab ", "abcdeé 日\n", "etaoin shrdlu.,\t\r\n'1٣"])
 def test_random_vocabularies_on_random_and_awkward_texts(alphabet, whole):
     rng = random.Random(len(alphabet))
-    for n in (0, 1, 40, 300):
+    for n in (0, 1, 40, 150):
         rules = rules_of(rng, alphabet, n, whole=whole)
         kernel = ByteBpe(rules)
         for _ in range(2):  # what was learnt changes nothing

@@ -19,6 +19,7 @@ ENDS = 1 << 15  # bit of an entry: a match may end here, before the code point t
 DEAD, BEGIN = 0, 1  # states
 MOST_STATES = 4_096
 MOST_CLASSES = 64  # the end of the text among them
+MOST_SETS = 62
 SURROGATES = slice(0xD800, 0xE000)  # in no text
 
 
@@ -139,17 +140,18 @@ def _choice(among: Sequence[Node], at: int) -> list[_Step]:
 
 def _classes(sets: Sequence[Set]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """(class of each code point, [set, class] whether the set has it). In no set: the end of the text, the last."""
-    packed = np.packbits(np.array(sets, np.bool_), axis=0)
-    packed[:, SURROGATES] = packed[:, :1]  # they make no class
-    kinds, class_of = np.unique(packed, axis=1, return_inverse=True)
-    count = kinds.shape[1]
+    if len(sets) > MOST_SETS:
+        raise Unsupported(f"a pattern of {len(sets)} sets of characters")
+    is_in = np.zeros(CODE_POINTS, np.int64)  # a bit for each set
+    for number, of in enumerate(sets):
+        is_in |= of.astype(np.int64) << number
+    is_in[SURROGATES] = is_in[0]  # they make no class
+    kinds, class_of = np.unique(is_in, return_inverse=True)
+    count = len(kinds)
     if count + 1 > MOST_CLASSES:
         raise Unsupported(f"a pattern of {count} classes of characters")
-    first = np.zeros(count, np.int64)
-    class_of = class_of.reshape(CODE_POINTS)
-    first[class_of[::-1]] = np.arange(CODE_POINTS)[::-1]
     members = np.zeros((len(sets), count + 1), np.bool_)
-    members[:, :-1] = np.array([of[first] for of in sets])
+    members[:, :-1] = (kinds >> np.arange(len(sets))[:, None]) & 1
     return class_of.astype(np.uint8), members
 
 
