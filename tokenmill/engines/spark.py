@@ -38,7 +38,7 @@ from tokenmill.engines.workers import Done, News
 from tokenmill.manifests.store import WORK, is_remote
 
 Batches = Iterator[pa.RecordBatch]
-SLICES_PER_CORE = 32  # a task of Spark's costs 30 ms of CPU, whatever it does
+SLICES_PER_CORE = 12  # a task of Spark's costs 30 ms of CPU, whatever it does
 AT_ONCE = 32  # rows of the DataFrame that Spark hands to Python together
 PACKED_FOR_SPARK = "range int, rows binary, failure binary"  # shuffle.PACKED
 TASKS_PER_CORE = 4  # of those that read what is to be moved: enough to share the work out evenly
