@@ -188,8 +188,11 @@ def test_a_run_without_schedule_tells_too(job):
     content = yaml.safe_load(job.path.read_text())
     del content["schedule"]
     job.path.write_text(yaml.safe_dump(content | {"out": "once"}))
+    job.pace.write_text("1")
     told = tokenmill("submit", job.path, "--to", "slurm")
+    tokenmill("submit", job.path, "--to", "slurm", code=4)  # which tells nobody that the run has failed
     assert 'tokenmill_run_state{name="web",state="running"} 1' in (job.folder / "web.prom").read_text()
+    job.pace.unlink()
     job.until("an end", lambda: tokenmill("status", job.path)["state"] == "done")
     numbers = (job.folder / "web.prom").read_text()
     assert 'tokenmill_run_state{name="web",state="done"} 1' in numbers

@@ -14,7 +14,7 @@ from tokenmill.kernels.pretoken_table import MISSES, RESTARTS
 from tokenmill.tokenize import byte_bpe
 from tokenmill.tokenize.byte_bpe import ByteBpe, Rules
 from tokenmill.tokenize.split_automaton import Automaton, compile_pattern
-from tokenmill.tokenize.split_pattern import parse
+from tokenmill.tokenize.split_pattern import Unsupported, parse
 from tokenmill.tokenize.tokenizer_json import GPT2
 
 AWKWARD = [
@@ -148,6 +148,24 @@ def test_a_table_that_is_full_begins_again_and_gives_the_same(monkeypatch):
     kernel = ByteBpe(rules)
     check(kernel, rules, texts_of(rng, "abcdefgh ", 600, 60))
     assert kernel.counts[RESTARTS] > 1
+
+
+def test_a_vocabulary_that_the_table_has_no_room_for_is_not_taken(monkeypatch):
+    rules = rules_of(random.Random(9), "abcdefgh ", 120, whole=True)
+    monkeypatch.setattr(byte_bpe, "TEXTS", 1 << 8)
+    with pytest.raises(Unsupported, match="words of more than 15 bytes"):
+        ByteBpe(rules)
+    monkeypatch.setattr(byte_bpe, "SLOTS", 1 << 9)
+    with pytest.raises(Unsupported, match="ids"):
+        ByteBpe(rules)
+
+
+def test_words_that_there_is_no_room_for_are_learnt_when_they_are_read(monkeypatch):
+    monkeypatch.setattr(byte_bpe, "LISTS", 1 << 9)
+    monkeypatch.setattr(byte_bpe, "TEXTS", 1 << 9)
+    rng = random.Random(10)
+    rules = rules_of(rng, "abcdefgh ", 200)
+    check(ByteBpe(rules), rules, texts_of(rng, "abcdefgh ", 300, 60))
 
 
 def test_what_was_read_once_is_looked_up():

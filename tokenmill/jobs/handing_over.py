@@ -47,10 +47,9 @@ def submit_plan(
 ) -> Submission:
     """Claim `job.out` for the plan's run, and hand it over. `watch`: who is told of it by whoever closes a station.
 
-    Raises EngineError if an earlier submission is still at work there, RecipeError if something else lies there.
+    For who has looked whether an earlier submission is at work there. Raises RecipeError if something else lies there.
     """
     prepared = prepared_for(job, plan, state)
-    check_alone(state, job.out)
     context = Context(plan=plan, out=out_at(job.out), device=job.device)
     with ConsoleProgress(quiet=True) as progress:
         share.prepare(context, progress, anew=True)  # while somebody is there to read why it cannot be had

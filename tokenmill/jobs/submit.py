@@ -12,7 +12,7 @@ from tokenmill.core.errors import RecipeError
 from tokenmill.engines.plan import Plan
 from tokenmill.jobs.console import show
 from tokenmill.jobs.fire_run import check_recipe
-from tokenmill.jobs.handing_over import prepared_for, state_folder, submit_plan, target_named
+from tokenmill.jobs.handing_over import check_alone, prepared_for, state_folder, submit_plan, target_named
 from tokenmill.jobs.job_file import JobFile, JobSource, load_job
 from tokenmill.jobs.places import out_at, scratch_folder
 from tokenmill.jobs.prepared import Prepared
@@ -70,6 +70,7 @@ def command(
         facts = {"folder": str(prepared.folder), "files": files, "commands": lines}
         show(facts, as_json, _rendered(prepared, files, lines))
         return
+    check_alone(state, asked.out)  # before anybody is told of a run that is at work already
     watch = _watch(asked, to)
     # Arrays and pods join a run that has begun; Spark's one driver begins it.
     begun = watched(None if to is Scheduler.SPARK else watch, plan, asked.out, ConsoleProgress(quiet=True))

@@ -223,7 +223,10 @@ def _begin(
     texts: Any,
     counts: Any,
 ) -> None:
-    """The vocabulary and nothing else. What is no word of it has no bytes."""
+    """The vocabulary and nothing else: all of it where a word is its id, else as much as there is room for.
+
+    What is no word of it has no bytes.
+    """
     slots[:] = 0
     counts[:PRETOKENS] = 0  # entries, and what is used of lists and texts
     shift, mask = _shift(len(slots) // SLOT), np.int64(len(slots) // SLOT - 1)
@@ -238,6 +241,8 @@ def _begin(
         ids[0] = id
         if not whole:
             count = _merged(words, at, n, byte_ids, pairs, of_pairs, made, ids, few, work)
+        if not whole and is_full(n, count, slots, lists, texts, counts):
+            break  # it is learnt when it is read
         low, high = key_of(words, at, n, masks)
         slot = place_of(low, high, shift)
         while load64(slots, SLOT * slot + 8) != _ZERO:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from tokenmill.kernels.compiled import compiled
 from tokenmill.kernels.memory import load8, load16
 
-ENDS, DEAD, BEGIN = 1 << 15, 0, 1  # of an entry and of states, as tokenize/split_automaton.py makes them
+ENDS = 1 << 15  # bit of an entry: a match may end here, before the code point that is looked at
+DEAD, BEGIN = 0, 1  # states
 COLUMNS = 64  # of a row: the last is the end of the text
 POINTS = 1 << 21  # that four bytes can spell, be they UTF-8 or not
 PADDING = 16  # bytes behind a text that are read, and count for nothing

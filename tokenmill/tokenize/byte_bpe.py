@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tokenmill.kernels.bpe_encode import ROOM, encode
 from tokenmill.kernels.bpe_merge import LONGEST, MOST, pair_table
-from tokenmill.kernels.pretoken_table import COUNTS, ID_BITS, SLOT
+from tokenmill.kernels.pretoken_table import COUNTS, ID_BITS, INLINE, SLOT
 from tokenmill.kernels.split_scan import COLUMNS, PADDING, POINTS
 from tokenmill.tokenize.split_automaton import Automaton
 from tokenmill.tokenize.split_pattern import Unsupported
@@ -45,8 +45,11 @@ class ByteBpe:
         """Raises Unsupported for a vocabulary with more or longer words than the kernel has room for."""
         size = max(rules.words) + 1
         longest = max(map(len, rules.words.values()))
-        if size > 1 << ID_BITS or 2 * len(rules.merges) > MOST or longest > LONGEST:
+        if size > 1 << ID_BITS or 2 * len(rules.merges) > MOST or longest > LONGEST or 2 * len(rules.words) > SLOTS:
             raise Unsupported(f"{size:,} ids, {len(rules.merges):,} merges, a word of {longest:,} bytes")
+        long = [len(word) for word in rules.words.values() if len(word) > INLINE]
+        if rules.whole and (4 * sum(long) > TEXTS or 32 * len(long) > LISTS):  # they are kept whatever else is learnt
+            raise Unsupported(f"{len(long):,} words of more than {INLINE} bytes, {sum(long):,} bytes in all")
         self._settled: tuple[Any, ...] = (
             *scan_tables(rules.splits),
             *_merge_tables(rules, size),
@@ -62,7 +65,10 @@ class ByteBpe:
         )
 
     def encode(self, texts: pa.LargeStringArray) -> tuple[Int32, Int64]:
-        """The ids of all texts, one behind the other, and the number of ids of each. A null has none."""
+        """The ids of all texts, one behind the other, and the number of ids of each.
+
+        For no nulls. A text longer than AT_ONCE is taken whole.
+        """
         offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
         held = texts.buffers()[2]
         whole = np.frombuffer(held, np.uint8) if held is not None else np.zeros(0, np.uint8)

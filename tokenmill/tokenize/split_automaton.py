@@ -12,13 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tokenmill.kernels.split_scan import BEGIN, COLUMNS, DEAD, ENDS
 from tokenmill.kernels.unicode_categories import CODE_POINTS
 from tokenmill.tokenize.split_pattern import Ahead, Choice, Node, One, Repeat, Row, Set, Unsupported
 
-ENDS = 1 << 15  # bit of an entry: a match may end here, before the code point that is looked at
-DEAD, BEGIN = 0, 1  # states
 MOST_STATES = 4_096
-MOST_CLASSES = 64  # the end of the text among them
+MOST_CLASSES = COLUMNS  # the end of the text among them
 MOST_SETS = 62
 SURROGATES = slice(0xD800, 0xE000)  # in no text
 

@@ -65,7 +65,8 @@ def _rules(model: dict[str, Any], splits: tuple[Automaton, ...]) -> Rules:
     words = {id: bytes(map(bytes_of.__getitem__, t)) for t, id in ids.items() if all(c in bytes_of for c in t)}
     return Rules(
         splits=splits,
-        byte_ids=tuple(ids.get(character, 0) for character in _BYTE_CHARACTERS),
+        # In no text are the bytes that may be missing; whoever reads them nevertheless gets an id of one byte.
+        byte_ids=tuple(ids.get(character, ids[_BYTE_CHARACTERS[0]]) for character in _BYTE_CHARACTERS),
         merges=merges,
         words={id: word for id, word in words.items() if word},
         whole=bool(model.get("ignore_merges")),
